@@ -1,0 +1,311 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""disable_account: a local account is locked (password and expiry), its sessions end; undo is exact. Linux (/etc/shadow).
+
+The lock puts one `!` before the password field, which a release takes off again whatever stood there, and sets the account's expiry to the
+past, which also stops keys. The line's ninth field, reserved by shadow(5) and kept by its tools, carries our mark: the expiry that was there before and
+when the lock ends. So the account file alone tells what is ours, until when, and how to undo it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pwd
+import re
+import select
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from .errors import BadInput, ToolError, shown
+from .guard import Account, AccountGuard, Guard, GuardFile
+from .kind import Backend, Capabilities, Seen
+from .paths import Paths
+from .runner import Runner
+from .surroundings import Surroundings
+
+ADMIN_GROUPS = frozenset({"root", "sudo", "wheel", "admin", "docker", "lxd"})
+EXPIRED = "1"  # 2 January 1970; 0 is left alone since shadow(5) calls it ambiguous
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?\Z")
+_MARK = re.compile(r"72(\d{6})(\d{10})\Z")  # 72, expiry before + 1 (0 = none), end in epoch seconds (0 = permanent)
+_UIDS = re.compile(r"^Uid:\t(\d+)\t(\d+)\t(\d+)", re.MULTILINE)
+
+
+class DisableAccount:
+    """The kind. end_sessions: also end the account's sessions and processes."""
+
+    name = "disable_account"
+
+    def __init__(self, end_sessions: bool = True):
+        self._end_sessions = end_sessions
+
+    def target(self, value: str) -> str:
+        if not _NAME.match(value):
+            rule = "an account name has 1 to 255 of A-Z a-z 0-9 _ . - and does not begin with . or -"
+            raise BadInput(f"account {shown(value)}: {rule}")
+        return value
+
+    def guard(self, file: GuardFile, around: Surroundings, protect: Sequence[str], override: Sequence[str]) -> Guard:
+        lowest = re.search(r"^\s*UID_MIN\s+(\d+)", _text(around.paths.at("etc/login.defs")), re.MULTILINE)
+        return AccountGuard(
+            file=file,
+            accounts=read_accounts(around.paths),
+            in_use=around.uids,
+            admin_groups=ADMIN_GROUPS,
+            lowest=int(lowest[1]) if lowest else 1000,
+            protect=protect,
+            override=override,
+        )
+
+    def backends(self, runner: Runner, paths: Paths) -> list[Backend]:
+        return [Shadow(paths, self._end_sessions)] if os.path.exists(paths.at("etc/shadow")) else []
+
+    def backend(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> tuple[Backend, str]:
+        if wanted not in ("auto", Shadow.name):
+            raise BadInput(f"backend {shown(wanted)}: for {self.name} it must be auto or {Shadow.name}")
+        found = self.backends(runner, paths)
+        if not found:
+            raise ToolError("/etc/shadow does not exist: accounts of this system cannot be locked yet")
+        return found[0], "the one there is"
+
+
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return ""
+
+
+def read_accounts(paths: Paths) -> dict[str, Account]:
+    """The local accounts with all their groups, the primary one included."""
+    groups = [line.split(":") for line in _text(paths.at("etc/group")).splitlines() if line.count(":") == 3]
+    by_gid = {part[2]: part[0] for part in groups}
+    member_of: dict[str, set[str]] = {}
+    for part in groups:
+        for member in part[3].split(","):
+            member_of.setdefault(member, set()).add(part[0])
+    found = {}
+    for line in _text(paths.at("etc/passwd")).splitlines():
+        part = line.split(":")
+        if len(part) == 7 and part[2].isdigit() and part[3].isdigit():
+            names = member_of.get(part[0], set()) | {by_gid.get(part[3], part[3])}
+            found[part[0]] = Account(part[0], int(part[2]), int(part[3]), frozenset(names))
+    return found
+
+
+class ShadowLine(NamedTuple):
+    """The nine fields of a line in shadow(5), as text."""
+
+    name: str
+    password: str
+    changed: str
+    least: str
+    most: str
+    warn: str
+    inactive: str
+    expires: str
+    mark: str
+
+    @property
+    def ours(self) -> bool:
+        return bool(_MARK.match(self.mark))
+
+    @property
+    def until(self) -> float | None:
+        found = _MARK.match(self.mark)
+        return float(found[2]) if found and int(found[2]) else None
+
+    @property
+    def locked(self) -> bool:
+        return self.password.startswith("!") and self.expires == EXPIRED
+
+    def lock(self, until: float | None) -> ShadowLine:
+        """Locked until then; a lock of ours that stands, also in part, keeps what it knows of before."""
+        if self.mark and not self.ours:
+            raise ToolError(f"account {self.name}: field 9 of its line in /etc/shadow is in use ({shown(self.mark)}), so a lock could not be marked as ours")
+        end = f"{round(until) if until else 0:010d}"
+        if self.ours:
+            password = self.password if self.password.startswith("!") else f"!{self.password}"
+            return self._replace(password=password, expires=EXPIRED, mark=self.mark[:8] + end)
+        if self.expires and not (self.expires.isdigit() and int(self.expires) < 999999):
+            raise ToolError(f"account {self.name}: its expiry {shown(self.expires)} in /etc/shadow is not a number of days, so it could not be put back")
+        before = int(self.expires) + 1 if self.expires else 0
+        return self._replace(password=f"!{self.password}", expires=EXPIRED, mark=f"72{before:06d}{end}")
+
+    def unlock(self) -> ShadowLine:
+        """As before the lock; what an admin changed meanwhile stays as the admin left it."""
+        found = _MARK.match(self.mark)
+        if not found:
+            return self
+        before = str(int(found[1]) - 1) if int(found[1]) else ""
+        return self._replace(
+            password=self.password.removeprefix("!"),
+            expires=before if self.expires == EXPIRED else self.expires,
+            mark="",
+        )
+
+
+class Shadow:
+    """Locks in /etc/shadow. Nothing there ends by itself: the tick does it."""
+
+    name = "shadow"
+    capabilities = Capabilities(expires=False, longest=None, survives=True)
+
+    def __init__(self, paths: Paths, end_sessions: bool):
+        self._paths = paths
+        self._path = paths.at("etc/shadow")
+        self._end_sessions = end_sessions
+        self._lines: dict[str, ShadowLine] = {}
+        self._busy: dict[int, list[int]] = {}
+
+    def read(self) -> dict[str, Seen]:
+        self._lines = {line.name: line for line in map(_parsed, _text(self._path).split("\n")) if line}
+        ours = [line for line in self._lines.values() if line.ours]
+        self._busy = self._processes() if ours and self._end_sessions else {}
+        accounts = read_accounts(self._paths)
+        return {line.name: Seen(line.locked and not self._pids(accounts, line.name), line.until) for line in ours}
+
+    def _pids(self, accounts: Mapping[str, Account], name: str) -> list[int]:
+        return self._busy.get(accounts[name].uid, []) if name in accounts else []
+
+    def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
+        with _password_lock(self._paths):
+            text = _text(self._path)
+            after = "\n".join(_changed(line, put, take) for line in text.split("\n"))
+            if after != text:
+                _replace(self._path, after)
+        if self._end_sessions:
+            accounts = read_accounts(self._paths)
+            for name in put:
+                self._end(name, accounts[name].uid)
+
+    def _end(self, name: str, uid: int) -> None:
+        """Kills until nothing of the account is left; a process that cannot die within 10 seconds is an error."""
+        deadline = time.monotonic() + 10
+        while pids := self._processes().get(uid):
+            if time.monotonic() > deadline:
+                raise ToolError(f"account {name}: locked, but these processes of it could not be ended: {', '.join(map(str, pids[:10]))}")
+            for pid in pids:
+                _kill(pid, uid)
+
+    def _processes(self) -> dict[int, list[int]]:
+        """Live processes by uid (real, effective or saved)."""
+        found: dict[int, list[int]] = {}
+        for entry in os.listdir(self._paths.at("proc")):
+            if entry.isdigit():
+                for uid in _owners(self._paths.at("proc", entry, "status")):
+                    found.setdefault(uid, []).append(int(entry))
+        return found
+
+    def detail(self, target: str, seen: Seen | None) -> dict[str, Any]:
+        line = self._lines.get(target)
+        if line is None:
+            return {"password_locked": None, "expired": None}
+        return {"password_locked": line.password.startswith("!"), "expired": line.expires == EXPIRED}
+
+    def before(self, target: str) -> str | None:
+        line = self._lines.get(target)
+        if line is None or line.ours:
+            return None
+        return json.dumps({"password_locked": line.password.startswith(("!", "*")), "expires": line.expires or None})
+
+    def missing(self, target: str) -> str | None:
+        if target in self._lines and target in read_accounts(self._paths):
+            return None
+        try:
+            pwd.getpwnam(target)
+        except KeyError:
+            return f"account {shown(target)}: there is no such account on this host"
+        return f"account {shown(target)}: it is not a local account (no line in /etc/passwd and /etc/shadow), so it must be locked in its directory"
+
+
+def _changed(line: str, put: Mapping[str, float | None], take: Sequence[str]) -> str:
+    parsed = _parsed(line)
+    if parsed is None or not (parsed.name in put or parsed.name in take):
+        return line
+    return ":".join(parsed.lock(put[parsed.name]) if parsed.name in put else parsed.unlock())
+
+
+def _parsed(line: str) -> ShadowLine | None:
+    part = line.split(":")
+    return ShadowLine(*part) if len(part) == 9 else None
+
+
+def _owners(status: str) -> set[int]:
+    """The uids a process runs under; none for one that has ended or is a zombie."""
+    try:
+        with open(status, encoding="ascii", errors="replace") as stream:
+            text = stream.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return set()
+    found = _UIDS.search(text)
+    return set(map(int, found.groups())) if found and "\nState:\tZ" not in text else set()
+
+
+def _kill(pid: int, uid: int) -> None:
+    """Kills by pidfd, so that a number given to another process meanwhile is not hit, and waits up to a second for the end."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if uid in _owners(f"/proc/{pid}/status"):
+            signal.pidfd_send_signal(handle, signal.SIGKILL)
+            select.select([handle], [], [], 1)
+    except ProcessLookupError:
+        return
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _password_lock(paths: Paths) -> Iterator[None]:
+    """The lock that passwd, usermod and systemd take (lckpwdf(3)), waited for up to 15 seconds as they do."""
+    handle = os.open(paths.at("etc/.pwd.lock"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        deadline = time.monotonic() + 15
+        while not _try_lock(handle):
+            if time.monotonic() > deadline:
+                raise ToolError("/etc/.pwd.lock: another program has held the password file for 15 seconds; nothing was changed")
+            time.sleep(0.05)  # POSIX record locks offer no wait with a limit
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _replace(path: str, text: str) -> None:
+    """Writes a file whole or not at all, with owner, mode and security label of the one it replaces."""
+    seen = os.stat(path)
+    temporary = f"{path}.riposte"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            os.fchown(handle, seen.st_uid, seen.st_gid)
+            os.fchmod(handle, seen.st_mode & 0o7777)
+            if "security.selinux" in os.listxattr(path):
+                os.setxattr(handle, "security.selinux", os.getxattr(path, "security.selinux"))
+            stream.write(text)
+            stream.flush()
+            os.fsync(handle)
+        os.replace(temporary, path)
+    except OSError as error:
+        os.unlink(temporary)
+        raise ToolError(f"{path}: cannot be written ({error}); it is as it was") from error
+    directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,212 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place where a response happens: lock, read, guard, plan, record the intent, apply, read back, record the outcome."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Callable
+
+from .errors import BadInput, LedgerCorrupt, LedgerError, LedgerFull, ToolError
+from .guard import GuardFile, read_guard_file
+from .kind import KINDS, kind_of
+from .ledger import Ledger, Row, mark_standing, set_aside
+from .paths import Paths
+from .response import FAILED, UNCHANGED, Report, Request, Result, result
+from .run import Look, Run, RunContext
+from .runner import Runner
+from .surroundings import Surroundings
+
+LOCK_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything a run needs from its caller. `origin` says who asks; `session`: somebody is logged in for this run."""
+
+    runner: Runner
+    paths: Paths = Paths()
+    environ: Mapping[str, str] | None = None
+    origin: str = "ansible"
+    session: bool = True
+    clock: Callable[[], float] = time.time
+
+    def respond(self, requests: Sequence[Request], check: bool = False) -> Report:
+        """One result a target, in the order asked. Nothing is raised for what can be said in a result."""
+        report = Report()
+        answers: list[list[Result]] = [[] for _request in requests]
+        groups: dict[tuple[str, str, bool], list[tuple[Request, list[Result]]]] = {}
+        for request, answer in zip(requests, answers):
+            try:
+                checked = request.checked()
+                kind_of(checked.response)
+            except BadInput as error:
+                answer += [result(request, target, FAILED, str(error)) for target in request.targets or [""]]
+            else:
+                groups.setdefault((checked.response, checked.backend, checked.end_sessions), []).append((checked, answer))
+        self._guarded(report, groups.values(), check, lambda run: run.respond)
+        for answer in answers:
+            report.results += answer
+        return report
+
+    def release(self, names: Sequence[str], check: bool = False) -> Report:
+        """Releases everything that stands under these names: ids, alert ids or targets."""
+        report = Report()
+        requests: list[Request] = []
+        try:
+            with self._opened(check, report) as context:
+                for name in names:
+                    requests += _named(context.ledger, name) or [_by_target(name)]
+        except LedgerError as error:
+            report.results = [Result("", name, "absent", FAILED, False, None, None, str(error), None, True, "") for name in names]
+            return report
+        unknown = [request.targets[0] for request in requests if not request.response]
+        done = self.respond([request for request in requests if request.response], check)
+        done.warnings = report.warnings + done.warnings
+        done.results += [Result("", name, "absent", UNCHANGED, False, None, None, "nothing stands under this name", None, True, "") for name in unknown]
+        return done
+
+    def tick(self, check: bool = False) -> Report:
+        """Settles what a crash left open, ends what is due, restores what vanished; results only for what it did."""
+        report = Report()
+        groups = [[(Request(response, (), state="absent", end_sessions=False), report.results)] for response in KINDS]
+        self._guarded(report, groups, check, lambda run: run.keep)
+        if not check:
+            with self._opened(check, report) as context:
+                context.ledger.prune(self.clock())
+        return report
+
+    def look(self, history: int = 0) -> tuple[list[Look], list[Row], Report]:
+        """What is recorded beside what the host shows, and the `history` rows that ended last. Changes nothing."""
+        report = Report()
+        looks: list[Look] = []
+        ended: list[Row] = []
+        try:
+            with self._opened(True, report) as context:
+                for response in KINDS:
+                    looks += Run(context, [(Request(response, (), state="absent", end_sessions=False), [])]).look()
+                ended += context.ledger.history(history)
+        except LedgerError as error:
+            report.warnings.append(str(error))
+        return looks, ended, report
+
+    def _guarded(
+        self, report: Report, groups: Iterable[Sequence[tuple[Request, list[Result]]]], check: bool, work: Callable[[Run], Callable[[], None]]
+    ) -> None:
+        """Runs each group under the lock; a damaged ledger is moved aside and rebuilt, once; what cannot go on becomes results."""
+        remaining = list(groups)
+        for attempt in (1, 2):
+            try:
+                with self._opened(check, report) as context:
+                    while remaining:
+                        work(Run(context, remaining[0]))()
+                        remaining.pop(0)
+                return
+            except LedgerCorrupt as error:
+                if attempt == 2 or check:
+                    _fail(remaining, str(error))
+                    return
+                report.warnings.append(f"the ledger was damaged ({error}); it is kept as {set_aside(self.paths)} and was rebuilt from what stands on this host")
+                for _request, answer in remaining[0]:
+                    answer.clear()
+            except LedgerError as error:
+                _fail(remaining, str(error))
+                return
+
+    @contextmanager
+    def _opened(self, check: bool, report: Report) -> Iterator[RunContext]:
+        with _locked(self.paths):
+            persisted = True
+            try:
+                ledger = Ledger.open(self.paths, write=not check)
+            except LedgerFull as error:
+                report.warnings.append(f"{error}; responses are not recorded, only those go in that the system ends by itself")
+                persisted = False
+                ledger = Ledger.in_memory()
+            try:
+                context = RunContext(
+                    self.runner, self.paths, ledger, self._surroundings(), self._guard_file, self.clock(), self.origin, check, persisted, report.warnings
+                )
+                if ledger.fresh:
+                    _adopt(context)
+                yield context
+                if not check and context.persisted:
+                    mark_standing(self.paths, ledger.anything_open())
+            finally:
+                ledger.close()
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(self.paths, os.environ if self.environ is None else self.environ, self.session)
+
+    def _guard_file(self) -> GuardFile:
+        return read_guard_file(self.paths.guard)
+
+
+def _named(ledger: Ledger, name: str) -> list[Request]:
+    found = list(ledger.find(name)) or list(ledger.find(_canonical(name)))
+    return [Request(row.response, [row.target], state="absent") for row in found]
+
+
+def _canonical(name: str) -> str:
+    try:
+        return kind_of("firewall_drop").target(name)
+    except BadInput:
+        return name
+
+
+def _by_target(name: str) -> Request:
+    """A name that the ledger does not know: as an address it may still stand on the host."""
+    try:
+        return Request("firewall_drop", [kind_of("firewall_drop").target(name)], state="absent")
+    except BadInput:
+        return Request("", [name], state="absent")
+
+
+def _adopt(context: RunContext) -> None:
+    """Records what carries our mark on this host: the ledger is new, or was lost."""
+    rows = []
+    for response in KINDS:
+        for backend in kind_of(response, end_sessions=False).backends(context.runner, context.paths):
+            try:
+                seen = backend.read()
+            except ToolError:  # a backend that does not work holds nothing that could be told; the run's own read says so where it matters
+                continue
+            rows += [context.adopted(response, backend.name, target, each.until) for target, each in seen.items()]
+    try:
+        context.ledger.write(new=rows)
+    except LedgerFull:
+        context.persisted = False
+
+
+def _fail(groups: Iterable[Sequence[tuple[Request, list[Result]]]], message: str) -> None:
+    for group in groups:
+        for request, answer in group:
+            answer[:] = [result(request, target, FAILED, message) for target in request.targets]
+
+
+@contextmanager
+def _locked(paths: Paths) -> Iterator[None]:
+    """One run at a time on a host."""
+    handle = os.open(paths.lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _try_lock(handle):
+            if time.monotonic() > deadline:
+                raise LedgerError(f"{paths.lock}: another run on this host has held it for {LOCK_SECONDS} s; nothing was done")
+            time.sleep(0.02)  # flock offers no wait with a limit
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""firewall_drop: packets from and to an address or network are dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..address import parse_network
+from ..errors import BadInput, ToolError, shown
+from ..guard import FIXED, AddressGuard, Guard, GuardFile
+from ..kind import Backend
+from ..paths import Paths
+from ..runner import Runner
+from ..surroundings import Surroundings
+from .ipset import Ipset
+from .nftables import Nftables
+
+BACKENDS = (Nftables, Ipset)  # in order of preference
+
+
+class FirewallDrop:
+    """The kind; its backends are the files beside this one."""
+
+    name = "firewall_drop"
+
+    def target(self, value: str) -> str:
+        return parse_network(value).text
+
+    def guard(self, file: GuardFile, around: Surroundings, protect: Sequence[str], override: Sequence[str]) -> Guard:
+        guard = AddressGuard(file, override)
+        for name, network in FIXED:
+            guard.protect(name, f"a {name.replace('_', '-')} address ({network})", [network])
+        guard.protect("never", "on the never-list of this host's guard file", file.addresses)
+        guard.protect("never", "on the never-list given with this call", protect)
+        guard.protect("session", "where this very session comes from", around.clients)
+        guard.protect("own_address", "an address of this host itself", around.own_addresses)
+        guard.protect("broadcast", "a broadcast address of this host's networks", around.broadcasts)
+        guard.protect("gateway", "a gateway of this host", around.gateways)
+        guard.protect("resolver", "a name server of this host", around.resolvers)
+        guard.protect("wazuh_manager", "this agent's Wazuh manager", around.wazuh_managers)
+        return guard
+
+    def backends(self, runner: Runner, paths: Paths) -> list[Backend]:
+        return [each(runner) for each in BACKENDS if each.installed()]
+
+    def backend(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> tuple[Backend, str]:
+        names = [each.name for each in BACKENDS]
+        if wanted not in ("auto", *names):
+            raise BadInput(f"backend {shown(wanted)}: it must be auto or one of {', '.join(names)}")
+        if holding is not None and wanted not in ("auto", holding):
+            raise BadInput(f"backend {wanted}: this host's blocks are held by {holding}; release them first, or say backend: auto")
+        if holding is not None or wanted != "auto":
+            return self._named(runner, holding or wanted), f"{holding} holds this host's blocks" if holding else "asked for"
+        return _first_that_works(self.backends(runner, paths))
+
+    def _named(self, runner: Runner, name: str) -> Backend:
+        chosen = next(each for each in BACKENDS if each.name == name)
+        if not chosen.installed():
+            raise ToolError(f"{name}: its programs are not installed on this host")
+        return chosen(runner)
+
+
+def _first_that_works(candidates: Sequence[Backend]) -> tuple[Backend, str]:
+    reasons = []
+    for backend in candidates:
+        try:
+            backend.read()
+        except ToolError as error:
+            reasons.append(f"{backend.name}: {error}")
+        else:
+            passed = f"; passed over {'; '.join(reasons)}" if reasons else ""
+            return backend, f"the first of {', '.join(each.name for each in BACKENDS)} that works here{passed}"
+    why = "; ".join(reasons) or "none of them is installed"
+    raise ToolError(f"no firewall works on this host, so nothing is blocked: {why} (needed: nft, or ipset with iptables)")

@@ -1,0 +1,160 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""nftables: one table of our own, `inet riposte`, with one hash set a prefix length.
+
+A hash set holds single addresses at no cost in packet rate whatever their number. A rule that masks the packet's address before
+it looks it up (`ip saddr & 255.255.255.0 @v4_24`) makes the same of networks: nested networks stand side by side with an end each, which an interval set
+refuses, and each can be taken out without touching another. The chains hook in at raw priority, before connection tracking, so open
+connections end and forwarded traffic is covered; nothing of the host's own rules is touched.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import ToolError
+from ..kind import Capabilities, Seen
+from ..runner import Runner, find_program, run
+
+TABLE = "inet riposte"
+_SET = re.compile(r"^\tset (v([46])_(\d+)) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
+_CHAIN = re.compile(r"^\tchain (\w+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
+_ELEMENT = re.compile(r"([0-9a-f:.]+)(?: timeout \w+ expires (\w+))?(?:,|\s\}|\n)")
+_UNIT = re.compile(r"(\d+)(ms|[wdhms])")
+_SECONDS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_HOOKS = {
+    "prerouting": "type filter hook prerouting priority raw; policy accept;",
+    "output": "type filter hook output priority raw; policy accept;",
+}
+
+
+class Nftables:
+    """See the module's text. The kernel ends each member by itself."""
+
+    name = "nftables"
+    capabilities = Capabilities(expires=True, longest=None, survives=False)
+
+    def __init__(self, runner: Runner):
+        self._runner = runner
+        self._members: dict[str, Seen] = {}
+        self._sets: set[str] = set()
+        self._whole = False
+
+    @staticmethod
+    def installed() -> bool:
+        return find_program("nft") is not None
+
+    def read(self) -> dict[str, Seen]:
+        text = self._listing()
+        now = time.time()
+        self._sets = {found[1] for found in _SET.finditer(text)}
+        chains = {found[1]: [line.strip().replace("== @", "@") for line in found[2].splitlines()] for found in _CHAIN.finditer(text)}
+        self._whole = chains == _chains(self._sets) and "flags dormant" not in text
+        self._members = {}
+        for found in _SET.finditer(text):
+            self._members.update(_elements(found[4], int(found[2]), int(found[3]), now, self._whole))
+        return self._members
+
+    def _listing(self) -> str:
+        done = self._runner([find_program("nft") or "nft", "list", "table", *TABLE.split()])
+        if done.rc == 0:
+            return done.out
+        if "No such file or directory" in done.err:
+            return ""
+        raise ToolError(f"nft: cannot list table {TABLE}: {' '.join(done.err.split())[:300]}")
+
+    def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
+        left = (self._members.keys() | put.keys()) - set(take)
+        lines = [f"add table {TABLE}"]
+        if left:
+            lines += self._structure(put)
+            lines += self._taken([*take, *(target for target in put if target in self._members)])
+            lines += _added(put)
+        else:
+            lines += [f"delete table {TABLE}"]
+        run(self._runner, [find_program("nft") or "nft", "-f", "-"], "\n".join(lines) + "\n")
+
+    def _structure(self, put: Iterable[str]) -> Iterator[str]:
+        sets = self._sets | {_set_name(target) for target in put}
+        for name in sorted(sets):
+            yield f"add set {TABLE} {name} {{ type ipv{name[1]}_addr; flags timeout; }}"
+        for chain, rules in _chains(sets).items():
+            yield f"add chain {TABLE} {chain} {{ {rules[0]} }}"
+            if not self._whole or sets != self._sets:
+                yield f"flush chain {TABLE} {chain}"
+                yield from (f"add rule {TABLE} {chain} {rule}" for rule in rules[1:])
+
+    def _taken(self, targets: Iterable[str]) -> Iterator[str]:
+        """Adding first makes the delete hold for a member that the kernel ended a moment ago."""
+        for name, members in _by_set(target for target in targets if _set_name(target) in self._sets).items():
+            elements = ",\n".join(target.partition("/")[0] for target in members)
+            yield f"add element {TABLE} {name} {{ {elements} }}"
+            yield f"delete element {TABLE} {name} {{ {elements} }}"
+
+    def detail(self, target: str, seen: Seen | None) -> dict[str, Any]:
+        if seen is None:
+            return {"blocked": False}
+        return {"blocked": seen.in_force, "set": f"{TABLE} {_set_name(target)}"}
+
+    def before(self, target: str) -> str | None:
+        return None
+
+    def missing(self, target: str) -> str | None:
+        return None
+
+
+def _set_name(target: str) -> str:
+    version, bits = ("6", 128) if ":" in target else ("4", 32)
+    return f"v{version}_{target.partition('/')[2] or bits}"
+
+
+def _by_set(targets: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for target in targets:
+        found[_set_name(target)].append(target)
+    return found
+
+
+def _added(put: Mapping[str, float | None]) -> Iterator[str]:
+    now = time.time()
+    for name, members in _by_set(put).items():
+        elements = ",\n".join(target.partition("/")[0] + _timeout(put[target], now) for target in members)
+        yield f"add element {TABLE} {name} {{ {elements} }}"
+
+
+def _timeout(until: float | None, now: float) -> str:
+    return "" if until is None else f" timeout {max(1, math.ceil(until - now))}s"
+
+
+def _chains(sets: Iterable[str]) -> dict[str, list[str]]:
+    """The chains' lines as `nft list` prints them: source and destination of what comes in or is forwarded, destination of what goes out."""
+    if not sets:
+        return {}
+    names = sorted(sets)
+    source = [f"{_field(name, 'saddr')} @{name} drop" for name in names]
+    destination = [f"{_field(name, 'daddr')} @{name} drop" for name in names]
+    return {"prerouting": [_HOOKS["prerouting"], *source, *destination], "output": [_HOOKS["output"], *destination]}
+
+
+def _field(name: str, direction: str) -> str:
+    version, prefix = int(name[1]), int(name[3:])
+    family, bits = ("ip", 32) if version == 4 else ("ip6", 128)
+    if prefix == bits:
+        return f"{family} {direction}"
+    network = ipaddress.ip_network((0, prefix)) if version == 4 else ipaddress.IPv6Network((0, prefix))
+    return f"{family} {direction} & {network.netmask}"
+
+
+def _elements(body: str, version: int, prefix: int, now: float, in_force: bool) -> Iterator[tuple[str, Seen]]:
+    _head, _sep, listed = body.partition("elements = {")
+    suffix = "" if prefix == (32 if version == 4 else 128) else f"/{prefix}"
+    for found in _ELEMENT.finditer(listed):
+        address = found[1] if version == 4 else str(ipaddress.IPv6Address(found[1]))
+        until = now + sum(int(number) * _SECONDS[unit] for number, unit in _UNIT.findall(found[2])) if found[2] else None
+        yield address + suffix, Seen(in_force, until)

@@ -1,0 +1,236 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host's own record of each response, in SQLite: what, why, since when, until when, what was there before.
+
+A row is written before the change (an intent: phase adding, changing or removing) and settled after the host was read back (standing or
+ended). Ended rows are the history, also of what was held, refused or failed. Every write is one transaction that is on disk when it returns.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from sys import intern
+from typing import Any, NamedTuple
+
+from .errors import LedgerCorrupt, LedgerError, LedgerFull
+from .lifetime import moment_text
+from .paths import Paths
+
+VERSION = 1
+ADDING, CHANGING, STANDING, REMOVING, ENDED = "adding", "changing", "standing", "removing", "ended"
+KEPT_SECONDS = 90 * 86400
+KEPT_ROWS = 200_000
+_FULL = ("full", "readonly", "read-only", "unable to open", "disk i/o")
+_SCHEMA = f"""
+CREATE TABLE response (
+  id TEXT PRIMARY KEY,
+  response TEXT NOT NULL,          -- kind: firewall_drop, disable_account
+  target TEXT NOT NULL,            -- canonical spelling
+  backend TEXT NOT NULL,
+  phase TEXT NOT NULL CHECK (phase IN ('adding', 'changing', 'standing', 'removing', 'ended')),
+  since REAL NOT NULL,             -- epoch seconds
+  until REAL,                      -- epoch seconds, NULL = permanent
+  reason TEXT NOT NULL,
+  alert_id TEXT NOT NULL,
+  origin TEXT NOT NULL,            -- who asked: ansible, riposte, tick, rebuilt
+  override TEXT NOT NULL,          -- guard entries passed over, separated by spaces
+  before TEXT,                     -- what was there before, JSON, without secrets
+  ended REAL,                      -- epoch seconds
+  ended_by TEXT                    -- expired, released, failed, held, refused
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX one_open ON response (response, target) WHERE phase != 'ended';
+CREATE INDEX recent ON response (since);
+PRAGMA user_version = {VERSION};
+"""
+
+
+class Row(NamedTuple):
+    """One line of the ledger; moments in epoch seconds, until None = permanent."""
+
+    id: str
+    response: str
+    target: str
+    backend: str
+    phase: str
+    since: float
+    until: float | None
+    reason: str = ""
+    alert_id: str = ""
+    origin: str = ""
+    override: str = ""
+    before: str | None = None
+    ended: float | None = None
+    ended_by: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row for people and programs: moments as text."""
+        moments = {"since": moment_text(self.since), "until": moment_text(self.until)}
+        shown = {name: getattr(self, name) for name in ("id", "response", "target", "backend", "reason", "alert_id", "origin")}
+        ending = {"ended": moment_text(self.ended), "ended_by": self.ended_by} if self.ended_by else {}
+        return {**shown, **moments, **ending}
+
+
+_COLUMNS = ", ".join(Row._fields)
+
+
+def new_id() -> str:
+    """Twelve hexadecimal digits: unique across a fleet for all practical purposes, short enough to type."""
+    return os.urandom(6).hex()
+
+
+class Ledger:
+    """An open ledger. `fresh`: it was made just now, so what stands on the host is still to be recorded."""
+
+    def __init__(self, database: sqlite3.Connection, fresh: bool):
+        self._database = database
+        self.fresh = fresh
+
+    @classmethod
+    def open(cls, paths: Paths, write: bool) -> Ledger:
+        """The host's ledger, made when missing; without `write` a missing one is an empty one in memory and nothing is made."""
+        exists = os.path.exists(paths.ledger)
+        with _translated(paths):
+            if not exists and not write:
+                return cls.in_memory()
+            _trusted(paths, make=write)
+            database = sqlite3.connect(paths.ledger, timeout=10, isolation_level=None)
+            try:
+                return cls._prepared(database, fresh=not exists)
+            except sqlite3.Error:
+                database.close()
+                raise
+
+    @classmethod
+    def in_memory(cls) -> Ledger:
+        """An empty one that leaves nothing on the host."""
+        return cls._prepared(sqlite3.connect(":memory:", isolation_level=None), fresh=True)
+
+    @classmethod
+    def _prepared(cls, database: sqlite3.Connection, fresh: bool) -> Ledger:
+        database.execute("PRAGMA synchronous = FULL")
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise LedgerError(f"ledger: its schema {version} is newer than this program's {VERSION}; update this side of riposte.active_response")
+        if version == 0:
+            database.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
+            fresh = True
+        return cls(database, fresh)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def open_rows(self, response: str) -> dict[str, Row]:
+        """The rows of one kind that have not ended, by target, without their texts: cheap also for 100,000."""
+        query = "SELECT id, target, backend, phase, since, until, override FROM response WHERE phase != 'ended' AND response = ?"
+        with _translated():
+            return {
+                target: Row(id, response, target, intern(backend), intern(phase), since, until, override=intern(override))
+                for id, target, backend, phase, since, until, override in self._database.execute(query, (response,))
+            }
+
+    def anything_open(self) -> bool:
+        with _translated():
+            return bool(self._database.execute("SELECT EXISTS (SELECT 1 FROM response WHERE phase != 'ended')").fetchone()[0])
+
+    def standing(self, response: str) -> Iterator[Row]:
+        """Every row of a kind that has not ended, whole, oldest first."""
+        yield from self._rows("phase != 'ended' AND response = ? ORDER BY since, target", response)
+
+    def history(self, limit: int) -> Iterator[Row]:
+        """The rows that ended last, newest first."""
+        yield from self._rows("phase = 'ended' ORDER BY ended DESC LIMIT ?", limit)
+
+    def find(self, name: str) -> Iterator[Row]:
+        """Open rows whose id, alert id or target is `name`."""
+        yield from self._rows("phase != 'ended' AND ? IN (id, alert_id, target)", name)
+
+    def _rows(self, where: str, *values: object) -> Iterator[Row]:
+        with _translated():
+            for row in self._database.execute(f"SELECT {_COLUMNS} FROM response WHERE {where}", values):
+                yield Row._make(row)
+
+    def begun_since(self, moment: float, response: str | None = None) -> int:
+        """How many responses that an alert called for were begun since then (not those held, refused or failed)."""
+        query = "SELECT count(*) FROM response WHERE since >= ? AND alert_id != '' AND (ended_by IS NULL OR ended_by IN ('expired', 'released'))"
+        with _translated():
+            if response is None:
+                return int(self._database.execute(query, (moment,)).fetchone()[0])
+            return int(self._database.execute(query + " AND response = ?", (moment, response)).fetchone()[0])
+
+    def write(self, new: Iterable[Row] = (), changed: Iterable[Row] = ()) -> None:
+        """Adds new rows and brings known ones (by id) to their phase, backend, end and outcome, in one transaction."""
+        marks = ", ".join("?" * len(Row._fields))
+        update = "UPDATE response SET phase = ?, backend = ?, until = ?, ended = ?, ended_by = ? WHERE id = ?"
+        with self._transaction():
+            self._database.executemany(update, ((row.phase, row.backend, row.until, row.ended, row.ended_by, row.id) for row in changed))
+            self._database.executemany(f"INSERT INTO response ({_COLUMNS}) VALUES ({marks})", new)
+
+    def prune(self, now: float) -> None:
+        """Forgets history that is old or too long."""
+        with self._transaction():
+            self._database.execute("DELETE FROM response WHERE phase = 'ended' AND ended < ?", (now - KEPT_SECONDS,))
+            (rows,) = self._database.execute("SELECT count(*) FROM response WHERE phase = 'ended'").fetchone()
+            if rows > KEPT_ROWS:
+                oldest = "SELECT id FROM response WHERE phase = 'ended' ORDER BY ended LIMIT ?"
+                self._database.execute(f"DELETE FROM response WHERE id IN ({oldest})", (rows - KEPT_ROWS,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _translated():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+
+def _trusted(paths: Paths, make: bool) -> None:
+    """The ledger's directory must be the owner's alone: whoever can write there decides what this host blocks."""
+    if make:
+        os.makedirs(paths.state, mode=0o700, exist_ok=True)
+    for path in (paths.state, paths.ledger):
+        if not os.path.lexists(path):
+            continue
+        seen = os.lstat(path)
+        expected = stat.S_ISDIR(seen.st_mode) if path == paths.state else stat.S_ISREG(seen.st_mode)
+        if not expected or seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise LedgerError(f"{path}: it must belong to root, be writable by nobody else and be no link; it is not trusted, nothing was done")
+
+
+def set_aside(paths: Paths) -> str:
+    """Moves a damaged ledger out of the way and tells where to."""
+    aside = f"{paths.ledger}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
+    for suffix in ("", "-journal"):
+        if os.path.lexists(paths.ledger + suffix):
+            os.replace(paths.ledger + suffix, aside + suffix)
+    return aside
+
+
+@contextmanager
+def _translated(paths: Paths | None = None) -> Iterator[None]:
+    where = paths.ledger if paths else "ledger"
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        kind = LedgerFull if any(word in str(error).lower() for word in _FULL) else LedgerError
+        raise kind(f"{where}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise LedgerCorrupt(f"{where}: {error}") from error
+    except OSError as error:
+        raise LedgerFull(f"{where}: {error}") from error
+
+
+def mark_standing(paths: Paths, stands: bool) -> None:
+    """Keeps the flag file that lets the tick be skipped when nothing stands."""
+    if stands and not os.path.exists(paths.standing):
+        os.close(os.open(paths.standing, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    elif not stands and os.path.exists(paths.standing):
+        os.unlink(paths.standing)

@@ -1,0 +1,93 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How long a response stands: one place that reads durations and moments, and says when a response ends."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from .errors import BadInput, shown
+
+UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+LONGEST = 366 * 86400
+_DURATION = re.compile(r"([0-9]{1,9})([smhdw]?)\Z")
+_EPOCH = re.compile(r"[0-9]{9,10}(\.[0-9]+)?\Z")
+
+
+class Lifetime(NamedTuple):
+    """When a response ends: `end` in epoch seconds, None = permanent.
+
+    relative: it came from a timeout, so a repeat leaves a standing end alone; an absolute end wins when it is the later.
+    """
+
+    end: float | None
+    relative: bool
+    text: str
+
+
+PERMANENT = Lifetime(None, False, "permanent")
+
+
+def parse_duration(value: str) -> int:
+    """Seconds in ``600``, ``600s``, ``10m``, ``2h``, ``1d``, ``1w``: 1 second to 366 days."""
+    found = _DURATION.match(value)
+    if not found:
+        raise BadInput(f"timeout {shown(value)}: it must be a whole number of seconds, or a number with s, m, h, d or w")
+    seconds = int(found[1]) * UNITS[found[2]]
+    if not 1 <= seconds <= LONGEST:
+        raise BadInput(f"timeout {shown(value)}: it must be from 1 second to 366 days; for longer say permanent: true")
+    return seconds
+
+
+def parse_moment(name: str, value: str) -> float:
+    """Epoch seconds of ``2026-11-24T08:00:00Z`` (a zone is a must) or of epoch seconds as text."""
+    if _EPOCH.match(value):
+        return float(value)
+    try:
+        moment = datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", value)) if len(value) <= 40 else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BadInput(f"{name} {shown(value)}: it must be a moment with a zone such as 2026-11-24T08:00:00Z, or epoch seconds")
+    return moment.timestamp()
+
+
+def lifetime(now: float, timeout: str | None = None, until: str | None = None, permanent: bool = False, since: str | None = None) -> Lifetime:
+    """The lifetime asked for; exactly one of timeout, until, permanent. `since`: what a timeout counts from, default now."""
+    if (timeout is not None) + (until is not None) + permanent != 1:
+        raise BadInput("lifetime: give exactly one of timeout, until, permanent: true; a response is never permanent by accident")
+    if since is not None and timeout is None:
+        raise BadInput("since: it says what a timeout counts from, so it needs timeout")
+    if permanent:
+        return PERMANENT
+    if until is not None:
+        return _future(now, Lifetime(parse_moment("until", until), False, f"until {until}"), f"until {shown(until)}")
+    assert timeout is not None
+    seconds = parse_duration(timeout)
+    begin = now if since is None else parse_moment("since", since)
+    if begin > now + 60:
+        raise BadInput(f"since {shown(since)}: it lies in the future of this host's clock ({moment_text(now)})")
+    return _future(now, Lifetime(begin + seconds, True, f"for {seconds} s"), f"timeout {shown(timeout)} since {shown(since)}")
+
+
+def _future(now: float, wanted: Lifetime, named: str) -> Lifetime:
+    assert wanted.end is not None
+    if wanted.end <= now:
+        raise BadInput(f"{named}: its end {moment_text(wanted.end)} has passed, so nothing is put into force")
+    if wanted.end - now > LONGEST:
+        raise BadInput(f"{named}: it must end within 366 days; for longer say permanent: true")
+    return wanted
+
+
+def moment_text(moment: float | None) -> str | None:
+    """ISO 8601 in UTC to the second; None (permanent) stays None."""
+    if moment is None:
+        return None
+    return datetime.fromtimestamp(round(moment), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def later(one: float | None, other: float | None) -> float | None:
+    """The later of two ends; None = permanent is later than any."""
+    return None if one is None or other is None else max(one, other)

@@ -1,0 +1,94 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to do about one target: a pure function of what is asked, recorded and in force."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .lifetime import Lifetime, later
+
+TOLERANCE = 5.0  # seconds by which a kernel's count-down may differ from the recorded end
+
+
+class Known(NamedTuple):
+    """What is known of a target before the change. Ends are epoch seconds, None = permanent."""
+
+    recorded: bool = False
+    recorded_until: float | None = None
+    in_force: bool = False
+    in_force_until: float | None = None
+
+
+class Step(NamedTuple):
+    """What to do: `until` is the end that then stands."""
+
+    action: str  # add | extend | restore | remove | none
+    until: float | None = None
+
+    @property
+    def changed(self) -> bool:
+        return self.action != "none"
+
+
+NOTHING = Step("none")
+
+
+def plan_absent(known: Known) -> Step:
+    """A release takes away what is recorded or in force."""
+    return Step("remove") if known.recorded or known.in_force else NOTHING
+
+
+def plan_present(wanted: Lifetime, known: Known, now: float, longest: float | None = None) -> Step:
+    """A response is wanted. `longest`: the longest count-down the backend can hold, in seconds, None = any.
+
+    A standing end is left alone by a timeout and moved by a later `until`; what vanished comes back with the rest of its time.
+    """
+    standing = _standing_end(known, now)
+    if standing is _NO_END:
+        return Step("extend" if known.in_force else "add", wanted.end)
+    assert not isinstance(standing, _NoEnd)
+    until = standing if wanted.relative else later(standing, wanted.end)
+    if not known.in_force:
+        return Step("restore", until)
+    if same_end(until, known.in_force_until, now, longest):
+        return Step("none", until)
+    return Step("extend", until)
+
+
+def plan_keep(known: Known, now: float, longest: float | None = None) -> Step:
+    """What the tick does about a recorded response: end it when due, else see that it is in force until its end."""
+    if known.recorded_until is not None and known.recorded_until <= now:
+        return Step("remove")
+    if not known.in_force:
+        return Step("restore", known.recorded_until)
+    if same_end(known.recorded_until, known.in_force_until, now, longest):
+        return Step("none", known.recorded_until)
+    return Step("extend", known.recorded_until)
+
+
+class _NoEnd:
+    pass
+
+
+_NO_END = _NoEnd()
+
+
+def _standing_end(known: Known, now: float) -> float | _NoEnd | None:
+    """The end that stands; what was due already does not count. Without a record the system's own end counts."""
+    if not (known.recorded or known.in_force):
+        return _NO_END
+    end = known.recorded_until if known.recorded else known.in_force_until
+    return _NO_END if end is not None and end <= now else end
+
+
+def same_end(wanted: float | None, seen: float | None, now: float, longest: float | None = None) -> bool:
+    """Whether the end in force is the one wanted, within TOLERANCE.
+
+    An end further away than the backend can count is held by a shorter count-down, renewed when half of it is gone.
+    """
+    if wanted is None or seen is None:
+        return wanted is seen
+    if longest is not None and wanted - now > longest:
+        return seen - now > longest / 2
+    return abs(wanted - seen) <= TOLERANCE

@@ -1,0 +1,120 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of a host, and what it answers: one result a target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .errors import BadInput, shown
+from .lifetime import Lifetime, lifetime, moment_text
+
+DONE, UNCHANGED, REFUSED, HELD, FAILED = "done", "unchanged", "refused", "held", "failed"
+OUTCOMES = (DONE, UNCHANGED, REFUSED, HELD, FAILED)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str, limit: int) -> str:
+    """Text from outside made safe for a terminal and the ledger: control and direction characters escaped, length bounded."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:limit])
+
+
+@dataclass(frozen=True)
+class Request:
+    """One response for several targets, as the caller words it. Moments and durations are text (see lifetime.py)."""
+
+    response: str
+    targets: Sequence[str]
+    state: str = "present"
+    timeout: str | None = None
+    until: str | None = None
+    permanent: bool = False
+    since: str | None = None
+    reason: str = ""
+    alert_id: str = ""
+    backend: str = "auto"
+    protect: Sequence[str] = ()
+    override: Sequence[str] = ()
+    end_sessions: bool = True
+
+    def lifetime(self, now: float) -> Lifetime:
+        return lifetime(now, self.timeout, self.until, self.permanent, self.since)
+
+    def checked(self) -> Request:
+        """This request with its free text made printable, or BadInput."""
+        if self.state not in ("present", "absent"):
+            raise BadInput(f"state {shown(self.state)}: it must be present or absent")
+        if self.state == "absent" and (self.timeout or self.until or self.permanent or self.since):
+            raise BadInput("state absent: a release takes no timeout, until, since or permanent")
+        clean = {"reason": printable(self.reason, 500), "alert_id": printable(self.alert_id, 100)}
+        return Request(**{**self.__dict__, **clean})
+
+
+class Standing(NamedTuple):
+    """Identity and term of one response; moments in epoch seconds, until None = permanent, id None = not recorded yet."""
+
+    id: str | None
+    since: float
+    until: float | None
+
+
+@dataclass
+class Result:
+    """What became of one target. `in_force` is what was read back from the host, None when nothing was (check mode, bad input)."""
+
+    __slots__ = ("response", "target", "state", "outcome", "changed", "backend", "standing", "message", "in_force", "persisted", "term")
+
+    response: str
+    target: str
+    state: str
+    outcome: str
+    changed: bool
+    backend: str | None
+    standing: Standing | None
+    message: str
+    in_force: dict[str, Any] | None
+    persisted: bool
+    term: str
+
+    def as_dict(self) -> dict[str, Any]:
+        standing = self.standing
+        return {
+            "id": standing.id if standing else None,
+            "response": self.response,
+            "target": self.target,
+            "state": self.state,
+            "outcome": self.outcome,
+            "changed": self.changed,
+            "backend": self.backend,
+            "since": moment_text(standing.since) if standing else None,
+            "until": moment_text(standing.until) if standing else None,
+            "message": self.message,
+            "in_force": self.in_force,
+            "persisted": self.persisted,
+        }
+
+
+def result(request: Request, target: str, outcome: str, message: str = "") -> Result:
+    """A result for which nothing was done."""
+    return Result(request.response, target, request.state, outcome, False, None, None, message, None, True, "")
+
+
+@dataclass
+class Report:
+    """All results of one run, and what the host's owner should know beside them."""
+
+    results: list[Result] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        return any(each.changed for each in self.results)
+
+    def summary(self) -> dict[str, int]:
+        counts = dict.fromkeys(OUTCOMES, 0)
+        for each in self.results:
+            counts[each.outcome] += 1
+        return counts

@@ -1,0 +1,469 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One kind of response on one backend, from the first read to the recorded outcome. The engine holds the lock."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Callable, NamedTuple
+
+from .errors import BadInput, LedgerFull, Problem, ToolError
+from .guard import Guard, GuardFile, Refused
+from .kind import Kind, kind_of
+from .ledger import ADDING, CHANGING, ENDED, REMOVING, STANDING, Ledger, Row, new_id
+from .lifetime import Lifetime
+from .paths import Paths
+from .plan import NOTHING, Known, Step, plan_absent, plan_keep, plan_present, same_end
+from .response import DONE, FAILED, HELD, REFUSED, UNCHANGED, Request, Result, Standing, result
+from .runner import Runner
+from .surroundings import Surroundings
+from .tick import tick_problem
+
+
+@dataclass
+class RunContext:
+    """What the runs under one lock share."""
+
+    runner: Runner
+    paths: Paths
+    ledger: Ledger
+    around: Surroundings
+    read_guard: Callable[[], GuardFile]
+    now: float
+    origin: str
+    check: bool
+    persisted: bool
+    warnings: list[str]
+
+    @cached_property
+    def guard_file(self) -> GuardFile:
+        return self.read_guard()
+
+    @cached_property
+    def disabled(self) -> str | None:
+        """Why nothing new may be put into force on this host."""
+        if os.path.lexists(self.paths.disabled):
+            return f"{self.paths.disabled} exists: nothing new is put into force on this host until its owner removes that file"
+        return None
+
+    @cached_property
+    def tick_problem(self) -> str | None:
+        return tick_problem(self.runner, self.paths)
+
+    def write(self, new: Iterable[Row] = (), changed: Iterable[Row] = ()) -> None:
+        """Writes to the ledger; in check mode it is one in memory or nothing is written."""
+        if self.persisted and not self.check:
+            self.ledger.write(new, changed)
+
+    def adopted(self, response: str, backend: str, target: str, until: float | None) -> Row:
+        reason = "found in force without a record"
+        return Row(new_id(), response, target, backend, STANDING, self.now, until, reason, origin="rebuilt")
+
+
+@dataclass
+class Breaker:
+    """Bounds how many responses alerts may begin: counted from the ledger, so a burst over many runs counts as one."""
+
+    limit: int
+    begun: int
+    seconds: int
+    what: str
+
+    def trips(self) -> str | None:
+        """The message when one more is too many; counts it otherwise."""
+        if self.begun >= self.limit:
+            return f"held by the breaker: alerts have begun {self.begun} {self.what} on this host within {self.seconds} s, the limit is {self.limit}; nothing was done"
+        self.begun += 1
+        return None
+
+
+class Look(NamedTuple):
+    """A recorded response, whether the host has it in force, and what was read back."""
+
+    row: Row
+    in_force: bool
+    detail: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**self.row.as_dict(), "in_force": {"standing": self.in_force, **self.detail}}
+
+
+@dataclass
+class Run:
+    """Requests of one kind and backend, each with the list its results go to."""
+
+    context: RunContext
+    requests: Sequence[tuple[Request, list[Result]]]
+    steps: list[tuple[Request, Result, Step]] = field(default_factory=list)
+    touched: dict[str, Known] = field(default_factory=dict)
+    notes: list[Row] = field(default_factory=list)
+    settled: dict[str, Row] = field(default_factory=dict)
+    found: dict[str, Row] = field(default_factory=dict)
+    guards: dict[tuple[tuple[str, ...], tuple[str, ...]], Guard] = field(default_factory=dict)
+
+    def respond(self) -> None:
+        """Answers every target of every request."""
+        if not self._begin():
+            return
+        for request, answer in self.requests:
+            self._plan_request(request, answer)
+        self._carry_out()
+
+    def keep(self) -> None:
+        """The tick's part: what is recorded ends when due and is in force until then. Results only for what was done."""
+        rows = self.context.ledger.open_rows(self.requests[0][0].response)
+        if not rows:
+            return
+        if not self._begin():
+            return
+        request, answer = self.requests[0]
+        for target in {**self.rows, **self.seen}:
+            self._plan_keep(request, answer, target)
+        self._carry_out()
+
+    def look(self) -> list[Look]:
+        """What is recorded, each beside what the host shows; nothing is changed."""
+        if not self._begin():
+            return []
+        looks = []
+        for row in self.context.ledger.standing(self.kind.name):
+            if row.target in self.rows:
+                seen = self.seen.get(row.target)
+                looks.append(Look(row, bool(seen and seen.in_force), self.backend.detail(row.target, seen)))
+        return looks
+
+    # -- lock is held; read
+
+    def _begin(self) -> bool:
+        """Chooses the backend, reads the host and the ledger, settles what a crash left open."""
+        first = self.requests[0][0]
+        self.kind: Kind = kind_of(first.response, first.end_sessions)
+        self.rows = self.context.ledger.open_rows(self.kind.name)
+        holding = next(iter(self.rows.values())).backend if self.rows else None
+        try:
+            self.backend, self.why = self.kind.backend(self.context.runner, self.context.paths, first.backend, holding)
+            self.seen = dict(self.backend.read())
+        except Problem as error:
+            for request, answer in self.requests:
+                answer += [result(request, target, FAILED, str(error)) for target in request.targets]
+            if not any(request.targets for request, _answer in self.requests):
+                self.context.warnings.append(f"{self.kind.name}: what stands cannot be told: {error}")
+            return False
+        self._settle()
+        return True
+
+    def _settle(self) -> None:
+        """Intents that a crash left open are judged by what is in force; what has run out is closed."""
+        now = self.context.now
+        for target, row in self.rows.items():
+            stands = target in self.seen
+            due = row.until is not None and row.until <= now
+            if row.phase == STANDING and (stands or not due):
+                continue
+            if row.phase == CHANGING or (row.phase == ADDING and stands):
+                self.settled[target] = row._replace(phase=STANDING)
+            elif row.phase == REMOVING and stands:
+                self.settled[target] = row._replace(phase=STANDING, until=now)  # due: the release goes on
+            else:
+                ended_by = {ADDING: "failed", REMOVING: "released"}.get(row.phase, "expired")
+                self.settled[target] = row._replace(phase=ENDED, ended=now, ended_by=ended_by)
+        for target, row in self.settled.items():
+            if row.phase == ENDED:
+                del self.rows[target]
+            else:
+                self.rows[target] = row
+
+    def _known(self, target: str) -> Known:
+        if target in self.touched:
+            return self.touched[target]
+        row, seen = self.rows.get(target), self.seen.get(target)
+        return Known(row is not None, row.until if row else None, bool(seen and seen.in_force), seen.until if seen else None)
+
+    # -- guard and plan
+
+    def _plan_request(self, request: Request, answer: list[Result]) -> None:
+        lifetime, guard, problem = self._terms(request)
+        for value in request.targets:
+            try:
+                target = self.kind.target(value)
+            except BadInput as error:
+                answer.append(result(request, value, FAILED, str(error)))
+                continue
+            item = result(request, target, UNCHANGED)
+            item.backend = self.backend.name
+            item.term = lifetime.text if lifetime else ""
+            answer.append(item)
+            if problem:
+                item.outcome, item.message = problem
+            else:
+                self._plan_target(request, item, lifetime, guard)
+
+    def _terms(self, request: Request) -> tuple[Lifetime | None, Guard | None, tuple[str, str] | None]:
+        """The lifetime and guard of a request, or (outcome, message) for all its targets."""
+        if request.state == "absent":
+            return None, None, None
+        if self.context.disabled:
+            return None, None, (REFUSED, self.context.disabled)
+        try:
+            return request.lifetime(self.context.now), self._guard(tuple(request.protect), tuple(request.override)), None
+        except Problem as error:
+            return None, None, (FAILED, str(error))
+
+    def _guard(self, protect: tuple[str, ...], override: tuple[str, ...]) -> Guard:
+        if (protect, override) not in self.guards:
+            self.guards[protect, override] = self.kind.guard(self.context.guard_file, self.context.around, protect, override)
+        return self.guards[protect, override]
+
+    def _plan_target(self, request: Request, item: Result, lifetime: Lifetime | None, guard: Guard | None) -> None:
+        known = self._known(item.target)
+        if lifetime is None or guard is None:
+            self._take_step(request, item, plan_absent(known))
+            return
+        absent = self.backend.missing(item.target)
+        if absent:
+            item.outcome, item.message = FAILED, absent
+            return
+        try:
+            guard.check(item.target)
+        except Refused as refusal:
+            self._note(request, item, REFUSED, str(refusal))
+            return
+        step = plan_present(lifetime, known, self.context.now, self.backend.capabilities.longest)
+        held = self.breaker.trips() if step.action == "add" and request.alert_id else None
+        if held:
+            self._note(request, item, HELD, held)
+            return
+        problem = self._lifetime_problem(step)
+        if problem:
+            item.outcome, item.message = FAILED, f"{item.target}: {problem}"
+            return
+        self._take_step(request, item, step)
+
+    def _take_step(self, request: Request, item: Result, step: Step) -> None:
+        self.steps.append((request, item, step))
+        if step.action == "remove":
+            self.touched[item.target] = Known()
+        elif item.state == "present":
+            self.touched[item.target] = Known(True, step.until, True, step.until)
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        file, ledger, now = self.context.guard_file, self.context.ledger, self.context.now
+        if self.kind.name == "disable_account":
+            return Breaker(file.accounts_per_hour, ledger.begun_since(now - 3600, self.kind.name), 3600, "account locks")
+        return Breaker(file.responses_per_minute, ledger.begun_since(now - 60), 60, "responses")
+
+    def _lifetime_problem(self, step: Step) -> str | None:
+        able = self.backend.capabilities
+        if step.until is None or not step.changed:
+            return None
+        if able.expires and (able.longest is None or step.until - self.context.now <= able.longest):
+            return None
+        return self.context.tick_problem
+
+    def _note(self, request: Request, item: Result, outcome: str, message: str) -> None:
+        """Refused or held: said in the result and kept in the history."""
+        item.outcome, item.message = outcome, message
+        now = self.context.now
+        self.notes.append(
+            Row(
+                new_id(), item.response, item.target, self.backend.name, ENDED, now, now, f"{request.reason} [{message}]"[:800],
+                request.alert_id, self.context.origin, " ".join(request.override), None, now, outcome,
+            )
+        )  # fmt: skip
+
+    def _plan_keep(self, request: Request, answer: list[Result], target: str) -> None:
+        """One target of the tick. What stands without a record is recorded; what may not stand any more is not put back."""
+        context, known, row = self.context, self._known(target), self.rows.get(target)
+        if row is None:
+            self.found[target] = context.adopted(self.kind.name, self.backend.name, target, self.seen[target].until)
+            return
+        step = plan_keep(known, context.now, self.backend.capabilities.longest)
+        if step is NOTHING or step.action == "none":
+            return
+        item = result(request, target, UNCHANGED)
+        item.backend, item.state, item.term = self.backend.name, "absent" if step.action == "remove" else "present", "the rest of its time"
+        answer.append(item)
+        if step.action != "remove":
+            refusal = context.disabled or self.backend.missing(target) or self._refusal(target, row)
+            if refusal:
+                item.outcome, item.message = REFUSED, refusal
+                self.settled[target] = row._replace(phase=ENDED, ended=context.now, ended_by=REFUSED)
+                return
+        self._take_step(request, item, step)
+
+    def _refusal(self, target: str, row: Row) -> str | None:
+        try:
+            self._guard((), tuple(row.override.split())).check(target)
+        except Problem as refusal:
+            return str(refusal)
+        return None
+
+    # -- intent, apply, read back, outcome
+
+    def _carry_out(self) -> None:
+        put = {target: known.recorded_until for target, known in self.touched.items() if known.in_force and self._differs(target, known)}
+        take = [target for target, known in self.touched.items() if not known.in_force and (target in self.rows or target in self.seen)]
+        intents = self._intents(put, take)
+        if self.context.check:
+            self._answer_unread()
+            return
+        blocked = self._record(intents)
+        for target in blocked:
+            put.pop(target, None)
+        take = [target for target in take if target not in blocked]
+        error = self._apply(put, take)
+        self._answer(intents, put, blocked, error)
+
+    def _differs(self, target: str, known: Known) -> bool:
+        seen = self.seen.get(target)
+        longest = self.backend.capabilities.longest
+        return not (seen and seen.in_force and same_end(known.recorded_until, seen.until, self.context.now, longest))
+
+    def _intents(self, put: Mapping[str, float | None], take: Sequence[str]) -> dict[str, Row]:
+        """The rows as they are while the change is under way, by target."""
+        rows: dict[str, Row] = {}
+        for request, item, _step in self.steps:
+            target, row = item.target, self.rows.get(item.target)
+            if target in put and target not in rows:
+                until = put[target]
+                rows[target] = row._replace(phase=CHANGING, until=until, backend=self.backend.name) if row else self._new_row(request, target, until, ADDING)
+            elif row is None and target in self.seen and target not in rows and self.touched.get(target, Known()).in_force:
+                rows[target] = self._new_row(request, target, self.seen[target].until, STANDING)
+        for target in take:
+            if target in self.rows:
+                rows[target] = self.rows[target]._replace(phase=REMOVING)
+        return rows
+
+    def _new_row(self, request: Request, target: str, until: float | None, phase: str) -> Row:
+        return Row(
+            new_id(), self.kind.name, target, self.backend.name, phase, self.context.now, until, request.reason, request.alert_id,
+            self.context.origin, " ".join(request.override), self.backend.before(target),
+        )  # fmt: skip
+
+    def _record(self, intents: Mapping[str, Row]) -> dict[str, str]:
+        """Writes intents, settlements and notes. When the ledger cannot grow: which targets must not be touched, and why."""
+        new = [row for target, row in intents.items() if target not in self.rows]
+        changed = [row for target, row in self.settled.items() if target not in intents or intents[target].id != row.id]
+        changed += [row for target, row in intents.items() if target in self.rows]
+        if not (new or changed or self.notes or self.found):
+            return {}
+        try:
+            if not self.context.persisted:
+                raise LedgerFull("the ledger cannot be written")
+            self.context.write([*new, *self.notes, *self.found.values()], changed)
+        except LedgerFull as error:
+            self.context.persisted = False
+            return {
+                target: f"{target}: {error}; nothing was done (free disk space, then run again)"
+                for target, row in intents.items()
+                if not self._ends_itself(row)
+            }
+        return {}
+
+    def _ends_itself(self, row: Row) -> bool:
+        """May go in without a record: the system ends it in time, whatever happens to us."""
+        able = self.backend.capabilities
+        if row.phase == REMOVING or row.until is None or not able.expires:
+            return False
+        return able.longest is None or row.until - self.context.now <= able.longest
+
+    def _apply(self, put: Mapping[str, float | None], take: Sequence[str]) -> str | None:
+        """Changes the host and reads it back; once more when somebody undid it in between. The tool's words when it failed."""
+        if not (put or take):
+            return None
+        error = None
+        for _attempt in (1, 2):
+            try:
+                self.backend.change(put, take)
+            except ToolError as problem:
+                error = str(problem)
+            try:
+                self.seen = dict(self.backend.read())
+            except ToolError as problem:
+                self.seen = {}
+                return f"{error or 'after the change the host could not be read back'}: {problem}"
+            if error or all(map(self._as_wanted, [*put, *take])):
+                return error
+        return None
+
+    def _as_wanted(self, target: str) -> bool:
+        known, seen = self.touched[target], self.seen.get(target)
+        return not self._differs(target, known) if known.in_force else not (seen and seen.in_force)
+
+    def _answer(self, intents: Mapping[str, Row], put: Mapping[str, float | None], blocked: Mapping[str, str], error: str | None) -> None:
+        outcomes: dict[str, Row] = {}
+        for target, row in intents.items():
+            if target not in blocked:
+                outcomes[target] = self._outcome(target, row)
+        self.context.write(changed=[row for row in outcomes.values() if row.phase != intents[row.target].phase or row.until != intents[row.target].until])
+        for _request, item, step in self.steps:
+            self._answer_item(item, step, outcomes, blocked, error)
+
+    def _outcome(self, target: str, intent: Row) -> Row:
+        """The row as the host was read back."""
+        before, now = self.rows.get(target), self.context.now
+        if intent.phase == STANDING:
+            return intent
+        if self._as_wanted(target):
+            if intent.phase != REMOVING:
+                return intent._replace(phase=STANDING)
+            due = before is not None and before.until is not None and before.until <= now
+            return intent._replace(phase=ENDED, ended=now, ended_by="expired" if due else "released")
+        if before is not None:
+            return before._replace(phase=STANDING)
+        if target in self.seen:
+            return intent._replace(phase=STANDING)
+        return intent._replace(phase=ENDED, ended=now, ended_by=FAILED)
+
+    def _answer_item(self, item: Result, step: Step, outcomes: Mapping[str, Row], blocked: Mapping[str, str], error: str | None) -> None:
+        target = item.target
+        row = outcomes.get(target) or self.rows.get(target)
+        seen = self.seen.get(target)
+        if row and (row.phase != ENDED or step.action == "remove"):
+            item.standing = Standing(row.id, row.since, row.until if row.phase != ENDED else self.context.now)
+        item.in_force = self.backend.detail(target, seen)
+        item.persisted = self.context.persisted
+        if self._superseded(item):
+            return
+        if target in blocked:
+            item.outcome, item.message = FAILED, blocked[target]
+        elif not self._as_wanted(target):
+            item.outcome, item.message = FAILED, self._not_in_force(item, error)
+        elif step.changed:
+            item.outcome, item.changed, item.message = DONE, True, self._remark(item)
+
+    def _superseded(self, item: Result) -> bool:
+        """Whether a later entry of this call wants the opposite of the same target."""
+        if self.touched[item.target].in_force == (item.state == "present"):
+            return False
+        item.message = "superseded: a later entry of this call wants the opposite"
+        return True
+
+    def _not_in_force(self, item: Result, error: str | None) -> str:
+        wanted = "in force" if item.state == "present" else "taken away"
+        why = (
+            error or f"after the change {self.backend.name} shows {self.backend.detail(item.target, self.seen.get(item.target))}: did another program undo it?"
+        )
+        return f"{item.response} {item.target} is not {wanted}: {why}"
+
+    def _remark(self, item: Result) -> str:
+        if item.state == "absent":
+            return ""
+        if not self.backend.capabilities.survives and not os.path.exists(self.context.paths.program):
+            return f"{self.backend.name} ({self.why}); without the role agent it would not come back after a reboot"
+        return f"{self.backend.name} ({self.why})"
+
+    def _answer_unread(self) -> None:
+        """Check mode: what would be done, nothing read back."""
+        for _request, item, step in self.steps:
+            row = self.rows.get(item.target)
+            if self._superseded(item):
+                continue
+            if step.changed:
+                item.outcome, item.changed = DONE, True
+            if row or item.state == "present":
+                item.standing = Standing(row.id if row else None, row.since if row else self.context.now, step.until)

@@ -1,0 +1,148 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What this host must keep to stay reachable: its addresses, gateways, resolvers, the session, its Wazuh manager. Linux.
+
+Read from /proc and files, never asked of a resolver: a guard must not wait for a network.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from .errors import ToolError
+from .paths import Paths
+
+WAZUH_PORTS = {1514, 1515}
+_LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 (?:host LOCAL|link BROADCAST)")
+_BROADCAST = re.compile(r"\|-- ([0-9.]+)\n\s+/32 link BROADCAST")
+_NAMESERVER = re.compile(r"^\s*nameserver\s+(\S+)", re.MULTILINE)
+_MANAGER = re.compile(r"<server>.*?<address>\s*([^<\s]+)\s*</address>.*?</server>", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Facts about one host, each read when first asked for. Addresses are canonical text."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    session: bool = True  # False in the tick, which nobody is logged in for
+
+    @cached_property
+    def broadcasts(self) -> frozenset[str]:
+        return frozenset(_BROADCAST.findall(self._must("proc/net/fib_trie")))
+
+    @cached_property
+    def own_addresses(self) -> frozenset[str]:
+        four = set(_LOCAL.findall(self._must("proc/net/fib_trie"))) - self.broadcasts
+        six = {_hex6(line.split()[0]) for line in self._text("proc/net/if_inet6").splitlines() if line}
+        return frozenset(four | six)
+
+    @cached_property
+    def gateways(self) -> frozenset[str]:
+        found = set()
+        for line in self._text("proc/net/route").splitlines()[1:]:
+            part = line.split()
+            if int(part[3], 16) & 2:
+                found.add(socket.inet_ntoa(struct.pack("=I", int(part[2], 16))))
+        for line in self._text("proc/net/ipv6_route").splitlines():
+            part = line.split()
+            if int(part[8], 16) & 2:
+                found.add(_hex6(part[4]))
+        return frozenset(found - {"0.0.0.0", "::"})
+
+    @cached_property
+    def resolvers(self) -> frozenset[str]:
+        text = self._text("etc/resolv.conf") + "\n" + self._text("run/systemd/resolve/resolv.conf")
+        return frozenset(address for name in _NAMESERVER.findall(text) for address in _literal(name))
+
+    @cached_property
+    def clients(self) -> frozenset[str]:
+        """The SSH clients of this process and its ancestors: where this session comes from, also behind sudo."""
+        if not self.session:
+            return frozenset()
+        said = [self.environ.get("SSH_CONNECTION", ""), self.environ.get("SSH_CLIENT", "")]
+        for pid in self.ancestors:
+            for pair in self._text(f"proc/{pid}/environ").split("\0"):
+                if pair.startswith(("SSH_CONNECTION=", "SSH_CLIENT=")):
+                    said.append(pair.partition("=")[2])
+        return frozenset(address for line in said if line for address in _literal(line.split()[0]))
+
+    @cached_property
+    def uids(self) -> frozenset[int]:
+        """The uids this session came in by: of its ancestors, their audit login uids, and sudo's caller."""
+        if not self.session:
+            return frozenset()
+        found = {int(value) for name in ("SUDO_UID", "DOAS_UID") for value in [self.environ.get(name, "")] if value.isdigit()}
+        for pid in self.ancestors:
+            owner = re.search(r"^Uid:\t(\d+)\t(\d+)", self._text(f"proc/{pid}/status"), re.MULTILINE)
+            login = self._text(f"proc/{pid}/loginuid").strip()
+            found |= {int(part) for part in (owner.groups() if owner else ())} | ({int(login)} if login.isdigit() else set())
+        return frozenset(found - {0, 0xFFFFFFFF})
+
+    @cached_property
+    def ancestors(self) -> tuple[int, ...]:
+        found = []
+        pid = os.getpid()
+        while pid > 1:
+            found.append(pid)
+            parent = re.search(r"^PPid:\t(\d+)", self._text(f"proc/{pid}/status"), re.MULTILINE)
+            pid = int(parent[1]) if parent else 0
+        return tuple(found)
+
+    @cached_property
+    def wazuh_managers(self) -> frozenset[str]:
+        """From the agent's configuration (names through /etc/hosts only) and from its open connection."""
+        names = _MANAGER.findall(self._text("var/ossec/etc/ossec.conf"))
+        hosts = [line.split("#")[0].split() for line in self._text("etc/hosts").splitlines()]
+        named = [line[0] for line in hosts if line and set(line[1:]) & set(names)]
+        found = {address for name in [*names, *named] for address in _literal(name)}
+        return frozenset(found | {peer for peer, port in self._connections() if port in WAZUH_PORTS})
+
+    def _connections(self) -> Iterator[tuple[str, int]]:
+        for name in ("proc/net/tcp", "proc/net/tcp6"):
+            for line in self._text(name).splitlines()[1:]:
+                part = line.split()
+                address, _sep, port = part[2].partition(":")
+                if part[3] == "01":
+                    yield _proc_address(address), int(port, 16)
+
+    def _text(self, path: str) -> str:
+        """A file's text, empty where it does not exist (no IPv6, no Wazuh, a process that has ended)."""
+        try:
+            with open(self.paths.at(path), encoding="utf-8", errors="replace") as stream:
+                return stream.read()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return ""
+
+    def _must(self, path: str) -> str:
+        text = self._text(path)
+        if not text:
+            raise ToolError(f"/{path} is empty or missing: this host's own addresses cannot be told, so no address can be blocked safely")
+        return text
+
+
+def _literal(text: str) -> list[str]:
+    """The canonical address in a text, without zone; nothing for a name. A mapped address is its IPv4 one."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return []
+    return [str(getattr(address, "ipv4_mapped", None) or address)]
+
+
+def _hex6(text: str) -> str:
+    return str(ipaddress.IPv6Address(int(text, 16)))
+
+
+def _proc_address(text: str) -> str:
+    """An address as /proc/net/tcp has it: 32-bit words in the machine's byte order."""
+    words = [int(text[at : at + 8], 16) for at in range(0, len(text), 8)]
+    packed = struct.pack(f"={len(words)}I", *words)
+    return _literal(str(ipaddress.ip_address(packed)))[0]

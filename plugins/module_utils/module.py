@@ -1,0 +1,119 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Ansible side of every module: option pieces, the Runner over run_command, and how a report becomes a result."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .host.engine import Engine
+from .host.errors import ToolError
+from .host.response import FAILED, HELD, REFUSED, Report, Request, Result
+from .host.runner import Completed
+
+SHOWN = 10
+
+
+def response_options(**more: Any) -> dict[str, Any]:
+    """The options every kind of response takes; documented in the doc fragment `response`."""
+    return dict(
+        {
+            "targets": {"type": "list", "elements": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "timeout": {"type": "str"},
+            "until": {"type": "str"},
+            "permanent": {"type": "bool", "default": False},
+            "since": {"type": "str"},
+            "reason": {"type": "str", "default": ""},
+            "alert_id": {"type": "str", "default": ""},
+            "protect": {"type": "list", "elements": "str", "default": []},
+            "override": {"type": "list", "elements": "str", "default": []},
+        },
+        **more,
+    )
+
+
+BACKEND = {"type": "str", "choices": ["auto", "nftables", "ipset"], "default": "auto"}
+END_SESSIONS = {"type": "bool", "default": True}
+
+
+def request(response: str, options: Mapping[str, Any]) -> Request:
+    """A request from a module's options; those of other kinds are left at their defaults."""
+    known = Request.__dataclass_fields__
+    return Request(response, **{name: value for name, value in options.items() if name in known and name != "response" and value is not None})
+
+
+class ModuleRunner:
+    """Runs programs by run_command, which knows no time limit: an alarm gives it one."""
+
+    def __init__(self, module: AnsibleModule):
+        self._module = module
+        self._process: Any = None
+
+    def __call__(self, argv: Sequence[str], stdin: str | None = None, seconds: int = 60) -> Completed:
+        def expired(_number: int, _frame: object) -> None:
+            raise TimeoutError
+
+        previous = signal.signal(signal.SIGALRM, expired)
+        signal.alarm(seconds)
+        try:
+            return Completed(*self._run(list(argv), stdin))
+        except TimeoutError as error:
+            self._process.kill()
+            self._process.wait()
+            raise ToolError(f"{argv[0]}: did not end within {seconds} s and was killed") from error
+        except OSError as error:
+            raise ToolError(f"{argv[0]}: cannot be started: {error}") from error
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, previous)
+
+    def _run(self, argv: list[str], stdin: str | None) -> tuple[int, str, str]:
+        def started(process: Any) -> None:
+            self._process = process
+
+        return self._module.run_command(
+            argv, data=stdin, environ_update={"LC_ALL": "C", "LANG": "C"}, handle_exceptions=False, before_communicate_callback=started
+        )
+
+
+def engine(module: AnsibleModule) -> Engine:
+    """This host's engine, for a module."""
+    return Engine(ModuleRunner(module))
+
+
+def run_one(response: str, options: Mapping[str, Any]) -> None:
+    """main() of a module for one kind of response: a refusal or a bad entry fails it, after the good entries are done."""
+    module = AnsibleModule(argument_spec=response_options(**options), supports_check_mode=True)
+    report = engine(module).respond([request(response, module.params)], module.check_mode)
+    leave(module, report, (REFUSED, HELD, FAILED))
+
+
+def leave(module: AnsibleModule, report: Report, bad: Sequence[str]) -> None:
+    """Ends a module with the report; outcomes in `bad` fail it."""
+    for warning in report.warnings:
+        module.warn(warning)
+    answer: dict[str, Any] = {"changed": report.changed, "responses": [each.as_dict() for each in report.results], "summary": report.summary()}
+    if module._diff:
+        answer["diff"] = _diff(report.results)
+    wrong = [each for each in report.results if each.outcome in bad]
+    if wrong:
+        said = "; ".join(f"{each.outcome}: {each.message}" for each in wrong[:SHOWN])
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        module.fail_json(msg=f"{len(wrong)} of {len(report.results)} targets were not acted on: {said}{more}", **answer)
+    module.exit_json(**answer)
+
+
+def _diff(results: Sequence[Result]) -> dict[str, str]:
+    """What changes, a line a target; no remaining seconds, so that check mode and the run say the same."""
+    changed = [each for each in results if each.changed]
+    return {side: "".join(_line(each, side) for each in changed) for side in ("before", "after")}
+
+
+def _line(each: Result, side: str) -> str:
+    present = (each.state == "present") == (side == "after")
+    return f"{each.response} {each.target}: {'present ' + each.term if present and each.term else 'present' if present else 'absent'}\n"

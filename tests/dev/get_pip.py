@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Stands in for the get-pip script that ansible-test downloads: pip comes from this Python's own ensurepip.
+
+ansible-test makes virtual environments without pip, then runs get-pip in them with `install` options and the
+version of pip it wants. The two options that only get-pip knows are about packages which pip does not bring.
+"""
+
+from __future__ import annotations
+
+import ensurepip
+import runpy
+import sys
+
+ensurepip.bootstrap(default_pip=True)
+sys.argv = ["pip", "install", *(word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel"))]
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
