@@ -214,6 +214,8 @@ namespace Riposte.ActiveResponse
                 result.InForce = rules.Count == 0 ? null : Detail(result.Address, rules);
                 if (result.Outcome == "done" || result.Outcome == "unchanged")
                     Judge(result, request, rules, dormant);
+                if (request.Wanted != null)
+                    result.Record = RecordOf(rules);
             }
         }
 

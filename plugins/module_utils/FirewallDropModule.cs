@@ -86,8 +86,8 @@ namespace Riposte.ActiveResponse
             {
                 Targets = Texts(module, "targets"),
                 Wanted = release ? null : Lifetime.Read(now, timeout, until, permanent, since),
-                Reason = Bounded("reason", Text(module, "reason"), 500),
-                AlertId = Bounded("alert_id", Text(module, "alert_id"), 100),
+                Reason = Bounded("reason", Text(module, "reason") ?? "", 500),
+                AlertId = Bounded("alert_id", Text(module, "alert_id") ?? "", 100),
                 Check = module.CheckMode,
             };
         }
@@ -165,8 +165,10 @@ namespace Riposte.ActiveResponse
         private static List<string> Texts(AnsibleModule module, string name)
         {
             List<string> texts = new List<string>();
-            foreach (object value in (IEnumerable)module.Params[name])
-                texts.Add((string)value);
+            IEnumerable values = (IEnumerable)module.Params[name];
+            if (values != null)
+                foreach (object value in values)
+                    texts.Add((string)value);
             return texts;
         }
 

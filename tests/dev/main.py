@@ -47,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    def add(name: str, run: object, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+    def add(name: str, run: object, text: str, own_help: bool = True) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False, add_help=own_help)
         command.set_defaults(run=run)
         return command
 
-    add("demo", _demo, "show the product at work on practice hosts")
+    add("demo", _demo, "show the product at work on practice hosts", own_help=False)
     test = add("test", _test, "run the quick checks and the tests; or one group of tests")
     test.add_argument("group", nargs="?", choices=sorted(GROUPS), help="one group of tests, without the checks")
     test.add_argument("-k", metavar="NAME", help="only tests whose name holds this")
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     add("docs", _docs, "build the documentation of modules and roles as HTML")
     bench = add("bench", _bench, "measure, beside what people do today")
     bench.add_argument("name", nargs="*", help="programs of tests/bench, without .py; none means all")
-    add("lab", _lab, "raise practice hosts and say how to log in (lab down: take them away)")
+    add("lab", _lab, "raise practice hosts and say how to log in (lab down: take them away)", own_help=False)
     return parser
 
 
@@ -94,7 +94,7 @@ def _bench(args: argparse.Namespace, rest: list[str]) -> int:
     programs = sorted(path.stem for path in (ROOT / "tests/bench").glob("[!_]*.py"))
     unknown = sorted(set(args.name) - set(programs))
     if unknown or not programs:
-        raise Stop(f"tests/bench has no program {' '.join(unknown)}; it has: {' '.join(programs) or 'none'}")
+        raise Stop(f"tests/bench has {' '.join(programs) or 'no program'}; asked for: {' '.join(args.name) or 'all'}")
     _prepare(machine.LAB, TOOLS)
     report = Report()
     for name in args.name or programs:
@@ -131,7 +131,7 @@ def _test(args: argparse.Namespace, rest: list[str]) -> int:
     if "lab" in groups:
         _need_root("the lab")
     packages = [*(machine.LAB if "lab" in groups else ()), *(machine.WINDOWS if "windows" in groups else ())]
-    _prepare(packages, TOOLS, CORE_216)
+    _prepare(packages, TOOLS, *([] if groups == ["windows"] else [CORE_216]))
     options = [*(["-k", args.k] if args.k else []), *rest]
     report = Report()
     if not args.group and not options:

@@ -16,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TAIL = 60
 """Lines of a failed command's output that are shown."""
+WIDTH = 400
+"""Characters of such a line."""
 LIMIT = 1200
 """Seconds that a command run quietly may take."""
 
@@ -91,7 +93,7 @@ def complaint_of(argv: Sequence[object], env: dict[str, str] | None = None, cwd:
     lines = done.stdout.rstrip().splitlines()
     lines = [line for line in lines if re.search(telling, line)] or lines
     where = "" if cwd == ROOT else ", in a copy of the collection"
-    return "\n".join([*lines[-TAIL:], f"exit code {done.returncode} of: {_shown(words)}{where}"])
+    return "\n".join([*(line[:WIDTH] for line in lines[-TAIL:]), f"exit code {done.returncode} of: {_shown(words)}{where}"])
 
 
 def _shown(words: Sequence[str]) -> str:

@@ -55,13 +55,9 @@ def ensure(venv: Venv) -> bool:
     chosen = machine.newest(machine.pythons(), venv.minors)
     if chosen is None:
         return False
-    interpreter = chosen[1]
-    stamp = ROOT / venv.folder / "stamp"
-    wanted = _stamp(venv, interpreter)
     with _one_at_a_time():
-        if not (stamp.exists() and stamp.read_text() == wanted and (venv.bin / "python").exists()):
-            _make(venv, interpreter)
-            stamp.write_text(wanted)
+        if not _fits(venv, chosen[0]):
+            _make(venv, chosen[1])
         if venv is TOOLS:
             _link_collection()
     return True
@@ -86,10 +82,22 @@ def said(venv: Venv) -> str:
     return f"{venv.folder}: {library.name.replace('python', 'Python ')}, {holds}"
 
 
-def _stamp(venv: Venv, interpreter: Path) -> str:
+def _fits(venv: Venv, newest: machine.Version) -> bool:
+    """It is complete, its requirements and its Python are as they were, and no newer Python has come.
+
+    Another PATH that finds an older Python is no reason to make it again.
+    """
+    stamp, interpreter = ROOT / venv.folder / "stamp", venv.bin / "python"
+    if not (stamp.exists() and interpreter.exists() and stamp.read_text() == _stamp(venv)):
+        return False
+    [library] = (ROOT / venv.folder / "lib").glob("python3.*")
+    return int(library.name.partition(".")[2]) >= newest[1]
+
+
+def _stamp(venv: Venv) -> str:
     requirements = (REQUIREMENTS / venv.requirements).read_bytes()
-    # The resolved path names the patch release under pyenv; the program's own date tells of Debian's upgrades.
-    real = interpreter.resolve()
+    # Under pyenv the real path names the patch release; the program's date tells of Debian's upgrades.
+    real = (venv.bin / "python").resolve()
     return f"{hashlib.sha256(requirements).hexdigest()} {real} {int(real.stat().st_mtime)}\n"
 
 
@@ -107,6 +115,7 @@ def _make(venv: Venv, interpreter: Path) -> None:
         complaint = complaint_of(argv)
         if complaint:
             raise Stop(f"{complaint}\n{venv.folder} is not complete; the next ./dev makes it again.")
+    (ROOT / venv.folder / "stamp").write_text(_stamp(venv))
     print(f"Made {venv.folder} in {time.monotonic() - start:.0f} s", flush=True)
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Iterator, Mapping, NamedTuple
+from typing import Any, NamedTuple
 
 from ..host.errors import BadInput, shown
 
@@ -116,7 +116,7 @@ def _entries(text: str) -> Iterator[Entry | Problem]:
         yield whole
         return
     read = False
-    problems = []
+    problems: list[Problem] = []
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip(" \t\r"):
             entry = _parsed(f"line {number}", line, _skip(line, 0))
@@ -199,14 +199,16 @@ def _real(digits: str) -> object:
     return value if abs(value) != float("inf") else _Flaw(f"the number {shown(digits)} is out of range")
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=lambda name: _Flaw(f"{name} is no JSON number")
-)
+def _constant(name: str) -> object:
+    return _Flaw(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_real, parse_constant=_constant)
 
 
 def _check_shape(value: object) -> None:
     level = [value]
-    for depth in range(DEEPEST + 1):
+    for _depth in range(DEEPEST + 1):
         below: list[object] = []
         for each in level:
             if isinstance(each, _Flaw):
@@ -218,7 +220,7 @@ def _check_shape(value: object) -> None:
         if not below:
             return
         level = below
-    raise BadInput(f"it is nested deeper than {depth} levels")
+    raise BadInput(f"it is nested deeper than {DEEPEST} levels")
 
 
 def _wazuh4(value: dict[str, Any]) -> Alert:
@@ -290,7 +292,7 @@ def _groups(value: object, path: str) -> tuple[str, ...]:
 
 
 def _text(value: object, path: str, limit: int) -> str | None:
-    if value is None or isinstance(value, str) and len(value) <= limit:
+    if value is None or (isinstance(value, str) and len(value) <= limit):
         return value
     seen = f"{len(value)} characters long" if isinstance(value, str) else _named(value)
     raise BadInput(f"{path} is {seen}, expected text of at most {limit} characters")

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import re
-
-from typing import Callable, Mapping, NamedTuple
+from collections.abc import Mapping
+from typing import Callable, NamedTuple
 
 from ..host.address import parse_network
 from ..host.errors import BadInput, shown

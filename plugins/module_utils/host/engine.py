@@ -9,11 +9,10 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
 from .errors import BadInput, LedgerCorrupt, LedgerError, LedgerFull, ToolError
-from .guard import GuardFile, read_guard_file
 from .kind import KINDS, kind_of
 from .ledger import Ledger, Row, mark_standing, set_aside
 from .paths import Paths
@@ -23,6 +22,7 @@ from .runner import Runner
 from .surroundings import Surroundings
 
 LOCK_SECONDS = 60
+Group = Sequence[tuple[Request, list[Result]]]  # requests of one kind and backend, each with the list its results go to
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Engine:
     """Everything a run needs from its caller. `origin` says who asks; `session`: somebody is logged in for this run."""
 
     runner: Runner
-    paths: Paths = Paths()
+    paths: Paths = field(default_factory=Paths)
     environ: Mapping[str, str] | None = None
     origin: str = "ansible"
     session: bool = True
@@ -95,9 +95,7 @@ class Engine:
             report.warnings.append(str(error))
         return looks, ended, report
 
-    def _guarded(
-        self, report: Report, groups: Iterable[Sequence[tuple[Request, list[Result]]]], check: bool, work: Callable[[Run], Callable[[], None]]
-    ) -> None:
+    def _guarded(self, report: Report, groups: Iterable[Group], check: bool, work: Callable[[Run], Callable[[], None]]) -> None:
         """Runs each group under the lock; a damaged ledger is moved aside and rebuilt, once; what cannot go on becomes results."""
         remaining = list(groups)
         for attempt in (1, 2):
@@ -130,7 +128,15 @@ class Engine:
                 ledger = Ledger.in_memory()
             try:
                 context = RunContext(
-                    self.runner, self.paths, ledger, self._surroundings(), self._guard_file, self.clock(), self.origin, check, persisted, report.warnings
+                    runner=self.runner,
+                    paths=self.paths,
+                    ledger=ledger,
+                    around=Surroundings(self.paths, os.environ if self.environ is None else self.environ, self.session),
+                    now=self.clock(),
+                    origin=self.origin,
+                    check=check,
+                    persisted=persisted,
+                    warnings=report.warnings,
                 )
                 if ledger.fresh:
                     _adopt(context)
@@ -139,12 +145,6 @@ class Engine:
                     mark_standing(self.paths, ledger.anything_open())
             finally:
                 ledger.close()
-
-    def _surroundings(self) -> Surroundings:
-        return Surroundings(self.paths, os.environ if self.environ is None else self.environ, self.session)
-
-    def _guard_file(self) -> GuardFile:
-        return read_guard_file(self.paths.guard)
 
 
 def _named(ledger: Ledger, name: str) -> list[Request]:
@@ -183,7 +183,7 @@ def _adopt(context: RunContext) -> None:
         context.persisted = False
 
 
-def _fail(groups: Iterable[Sequence[tuple[Request, list[Result]]]], message: str) -> None:
+def _fail(groups: Iterable[Group], message: str) -> None:
     for group in groups:
         for request, answer in group:
             answer[:] = [result(request, target, FAILED, message) for target in request.targets]

@@ -41,7 +41,8 @@ CREATE TABLE response (
   override TEXT NOT NULL,          -- guard entries passed over, separated by spaces
   before TEXT,                     -- what was there before, JSON, without secrets
   ended REAL,                      -- epoch seconds
-  ended_by TEXT                    -- expired, released, failed, held, refused
+  ended_by TEXT,                   -- expired, released, failed, held, refused
+  message TEXT NOT NULL            -- why it was held, refused or failed
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX one_open ON response (response, target) WHERE phase != 'ended';
 CREATE INDEX recent ON response (since);
@@ -66,12 +67,13 @@ class Row(NamedTuple):
     before: str | None = None
     ended: float | None = None
     ended_by: str | None = None
+    message: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The row for people and programs: moments as text."""
         moments = {"since": moment_text(self.since), "until": moment_text(self.until)}
         shown = {name: getattr(self, name) for name in ("id", "response", "target", "backend", "reason", "alert_id", "origin")}
-        ending = {"ended": moment_text(self.ended), "ended_by": self.ended_by} if self.ended_by else {}
+        ending = {"ended": moment_text(self.ended), "ended_by": self.ended_by, "message": self.message} if self.ended_by else {}
         return {**shown, **moments, **ending}
 
 
@@ -98,6 +100,8 @@ class Ledger:
             if not exists and not write:
                 return cls.in_memory()
             _trusted(paths, make=write)
+            if not exists:
+                os.close(os.open(paths.ledger, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             database = sqlite3.connect(paths.ledger, timeout=10, isolation_level=None)
             try:
                 return cls._prepared(database, fresh=not exists)
@@ -129,8 +133,8 @@ class Ledger:
         query = "SELECT id, target, backend, phase, since, until, override FROM response WHERE phase != 'ended' AND response = ?"
         with _translated():
             return {
-                target: Row(id, response, target, intern(backend), intern(phase), since, until, override=intern(override))
-                for id, target, backend, phase, since, until, override in self._database.execute(query, (response,))
+                target: Row(identity, response, target, intern(backend), intern(phase), since, until, override=intern(override))
+                for identity, target, backend, phase, since, until, override in self._database.execute(query, (response,))
             }
 
     def anything_open(self) -> bool:

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Callable, NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import BadInput, LedgerFull, Problem, ToolError
-from .guard import Guard, GuardFile, Refused
+from .guard import Guard, GuardFile, Refused, read_guard_file
 from .kind import Kind, kind_of
 from .ledger import ADDING, CHANGING, ENDED, REMOVING, STANDING, Ledger, Row, new_id
 from .lifetime import Lifetime
@@ -31,7 +31,6 @@ class RunContext:
     paths: Paths
     ledger: Ledger
     around: Surroundings
-    read_guard: Callable[[], GuardFile]
     now: float
     origin: str
     check: bool
@@ -40,7 +39,7 @@ class RunContext:
 
     @cached_property
     def guard_file(self) -> GuardFile:
-        return self.read_guard()
+        return read_guard_file(self.paths.guard)
 
     @cached_property
     def disabled(self) -> str | None:
@@ -75,7 +74,8 @@ class Breaker:
     def trips(self) -> str | None:
         """The message when one more is too many; counts it otherwise."""
         if self.begun >= self.limit:
-            return f"held by the breaker: alerts have begun {self.begun} {self.what} on this host within {self.seconds} s, the limit is {self.limit}; nothing was done"
+            seen = f"alerts have begun {self.begun} {self.what} on this host within {self.seconds} s"
+            return f"held by the breaker: {seen}, the limit is {self.limit}; nothing was done"
         self.begun += 1
         return None
 
@@ -267,13 +267,8 @@ class Run:
     def _note(self, request: Request, item: Result, outcome: str, message: str) -> None:
         """Refused or held: said in the result and kept in the history."""
         item.outcome, item.message = outcome, message
-        now = self.context.now
-        self.notes.append(
-            Row(
-                new_id(), item.response, item.target, self.backend.name, ENDED, now, now, f"{request.reason} [{message}]"[:800],
-                request.alert_id, self.context.origin, " ".join(request.override), None, now, outcome,
-            )
-        )  # fmt: skip
+        row = self._new_row(request, item.target, self.context.now, ENDED)
+        self.notes.append(row._replace(before=None, ended=self.context.now, ended_by=outcome, message=message))
 
     def _plan_keep(self, request: Request, answer: list[Result], target: str) -> None:
         """One target of the tick. What stands without a record is recorded; what may not stand any more is not put back."""
@@ -357,11 +352,8 @@ class Run:
             self.context.write([*new, *self.notes, *self.found.values()], changed)
         except LedgerFull as error:
             self.context.persisted = False
-            return {
-                target: f"{target}: {error}; nothing was done (free disk space, then run again)"
-                for target, row in intents.items()
-                if not self._ends_itself(row)
-            }
+            message = f"{error}; nothing was done (free disk space, then run again)"
+            return {target: f"{target}: {message}" for target, row in intents.items() if not self._ends_itself(row)}
         return {}
 
     def _ends_itself(self, row: Row) -> bool:

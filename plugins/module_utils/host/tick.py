@@ -21,13 +21,15 @@ def tick_problem(runner: Runner, paths: Paths) -> str | None:
         return f"no tick is installed on this host, so the response would not end on time; {CURE}"
     protocol = _protocol(paths.program)
     if protocol < PROTOCOL:
-        return f"the program {paths.program} is older than this module (protocol {protocol}, needed {PROTOCOL}), so the end would not be kept; update it with the role riposte.active_response.agent"
+        older = f"the program {paths.program} is older than this module (protocol {protocol}, needed {PROTOCOL})"
+        return f"{older}, so the end would not be kept; update it with the role riposte.active_response.agent"
     systemctl = find_program("systemctl")
     if systemctl and runner([systemctl, "is-active", "--quiet", TIMER]).rc == 0:
         return None
     if os.path.exists(paths.at("etc/cron.d/riposte")) and _cron_runs(paths):
         return None
-    return f"the tick is installed but does not run ({TIMER} is not active, and no cron daemon runs /etc/cron.d/riposte); start it, or ask for permanent: true"
+    stopped = f"{TIMER} is not active, and no cron daemon runs /etc/cron.d/riposte"
+    return f"the tick is installed but does not run ({stopped}); start it, or ask for permanent: true"
 
 
 def _protocol(program: str) -> int:
