@@ -86,17 +86,15 @@ namespace Riposte.ActiveResponse
             {
                 Targets = Texts(module, "targets"),
                 Wanted = release ? null : Lifetime.Read(now, timeout, until, permanent, since),
-                Reason = Bounded("reason", Text(module, "reason") ?? "", 500),
-                AlertId = Bounded("alert_id", Text(module, "alert_id") ?? "", 100),
+                Reason = Cut(Text(module, "reason"), 500),
+                AlertId = Cut(Text(module, "alert_id"), 100),
                 Check = module.CheckMode,
             };
         }
 
-        private static string Bounded(string name, string value, int most)
+        private static string Cut(string value, int most)
         {
-            if (value.Length > most)
-                throw new BadInputException(name, value, "too_long", String.Format(CultureInfo.InvariantCulture, "it is longer than {0} characters", most));
-            return value;
+            return value == null || value.Length <= most ? value : value.Substring(0, most);
         }
 
         private static void Report(AnsibleModule module, List<DropResult> results)
@@ -112,9 +110,9 @@ namespace Riposte.ActiveResponse
                 responses.Add(Entry(result, Text(module, "state")));
                 summary[result.Outcome] = (int)summary[result.Outcome] + 1;
                 changed = changed || result.Changed;
-                if (result.Before != null)
+                if (result.Changed && result.Before != null)
                     before.Add(result.Before + "\n");
-                if (result.After != null)
+                if (result.Changed && result.After != null)
                     after.Add(result.After + "\n");
             }
             module.Result["changed"] = changed;
@@ -139,22 +137,23 @@ namespace Riposte.ActiveResponse
             entry["until"] = record == null ? null : Lifetime.Text(record.Until);
             entry["message"] = result.Message;
             entry["in_force"] = result.InForce;
+            entry["persisted"] = true;  // the record is part of the rules
             return entry;
         }
 
         /// <summary>Good entries are done; then bad and refused ones fail a direct call, each with its reason.</summary>
         private static string Failure(List<DropResult> results)
         {
-            List<string> messages = new List<string>();
+            List<string> wrong = new List<string>();
             foreach (DropResult result in results)
                 if (result.Outcome == "failed" || result.Outcome == "refused")
-                    messages.Add(result.Message);
-            if (messages.Count == 0)
+                    wrong.Add(result.Outcome + ": " + result.Message);
+            if (wrong.Count == 0)
                 return null;
-            const int Shown = 5;
-            string more = messages.Count > Shown ? "; and more: see responses" : "";
-            return String.Format(CultureInfo.InvariantCulture, "{0} of {1} targets failed or were refused: {2}{3}",
-                messages.Count, results.Count, String.Join("; ", messages.GetRange(0, Math.Min(Shown, messages.Count)).ToArray()), more);
+            int shown = Math.Min(wrong.Count, 10);
+            string more = wrong.Count > shown ? String.Format(CultureInfo.InvariantCulture, "; and {0} more", wrong.Count - shown) : "";
+            return String.Format(CultureInfo.InvariantCulture, "{0} of {1} targets were not acted on: {2}{3}",
+                wrong.Count, results.Count, String.Join("; ", wrong.GetRange(0, shown).ToArray()), more);
         }
 
         private static string Text(AnsibleModule module, string name)

@@ -7,10 +7,9 @@ import os
 import shlex
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from .machine import Machine, boot_finished
 from .network import Network, Place
@@ -129,7 +128,7 @@ class Host(Node):
         """Whether there is anything at a path."""
         return self.inside(["test", "-e", path, "-o", "-L", path], check=False).rc == 0
 
-    def wait_for(self, condition: Callable[[], Seen], what: str, timeout: float = 10) -> Seen:
+    def wait_for(self, condition: Callable[[], Seen | None], what: str, timeout: float = 10) -> Seen:
         """Poll until a condition holds; see system.wait_for."""
         return wait_for(condition, f"{what} on {self.name}", timeout)
 

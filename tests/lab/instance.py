@@ -50,7 +50,7 @@ def sweep() -> list[str]:
 
 def _owner_lives(directory: Path) -> bool:
     owner = json.loads((directory / "owner").read_text())
-    return _starttime(owner["pid"]) == owner["starttime"]
+    return _starttime(int(owner["pid"])) == int(owner["starttime"])
 
 
 def _starttime(pid: int) -> int | None:

@@ -265,7 +265,7 @@ class Lab:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt(f"signal {number}")
 
 

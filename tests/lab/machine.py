@@ -118,7 +118,7 @@ class Machine:
                 self._unplug()
                 if rc not in RESTART:
                     return
-        except Exception as failure:
+        except (LabError, OSError) as failure:
             self._failure = failure
 
     def _run_once(self) -> int:

@@ -64,7 +64,8 @@ class Network:
         """The namespace that Ansible and ssh run in, with the bridge."""
         run(["ip", "netns", "add", self.controller])
         set_sysctls(self.controller, QUIET | ROUTING)
-        lines = ["link set lo up", f"link add {BRIDGE} type bridge"]
+        # without an address of its own a bridge takes on that of one of its ports, another one whenever a host restarts
+        lines = ["link set lo up", f"link add {BRIDGE} address {CONTROLLER.mac} type bridge"]
         for place in (CONTROLLER, RESOLVER, GATEWAY):
             # the first is what the controller speaks from; the others only answer
             lines.append(f"address add {place.address4}/24 dev {BRIDGE}")

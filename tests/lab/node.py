@@ -71,7 +71,8 @@ class Listener:
 
     def accepted(self, count: int = 1, timeout: float = 2) -> list[str]:
         """The source addresses seen, once there are `count` of them (the other end knows of a connection a moment earlier)."""
-        return wait_for(lambda: self.seen if len(self.seen) >= count else None, f"{count} connections to be accepted (seen: {self.seen})", timeout, interval=0.002)
+        wait_for(lambda: len(self.seen) >= count, f"{count} connections to be accepted", timeout, interval=0.002)
+        return self.seen
 
     def _accept(self) -> None:
         while True:

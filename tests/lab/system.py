@@ -47,10 +47,11 @@ def run(
 
     `where` only names the place in the error message. Raises LabError on a non-zero exit when `check` is set, and always when the time is up.
     """
-    source: dict[str, int] = {} if input is not None else {"stdin": subprocess.DEVNULL}
+    if input is None:
+        input = ""  # never this program's own standard input
     try:
         done = subprocess.run(
-            list(argv), input=input, capture_output=True, text=True, errors="surrogateescape", timeout=timeout, env=env, cwd=cwd, check=False, **source
+            list(argv), input=input, capture_output=True, text=True, errors="surrogateescape", timeout=timeout, env=env, cwd=cwd, check=False
         )
     except subprocess.TimeoutExpired as late:
         raise LabError(f"{where}: {' '.join(argv)} was still running after {timeout:g} s; said so far: {late.stdout!r} {late.stderr!r}") from late
@@ -63,7 +64,7 @@ def run(
     return completed
 
 
-def wait_for(condition: Callable[[], Seen], what: str, timeout: float = 10, interval: float = 0.02) -> Seen:
+def wait_for(condition: Callable[[], Seen | None], what: str, timeout: float = 10, interval: float = 0.02) -> Seen:
     """Poll until `condition` returns something true and return that; LabError names `what`, the deadline and the last thing seen."""
     deadline = time.monotonic() + timeout
     while True:

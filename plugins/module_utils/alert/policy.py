@@ -155,8 +155,8 @@ class _Reader:
         name = data.get("response") if isinstance(data, Mapping) else None
         kind = KINDS.get(name) if isinstance(name, str) else None
         known = ["response", "timeout", "until", "permanent", "hosts", "reason", "override"]
-        if kind is None:
-            self.wrong(f"{path}.response", name, f"it must be one of {', '.join(KINDS)}")
+        if not isinstance(data, Mapping) or kind is None:
+            self.wrong(f"{path}.response", name if isinstance(data, Mapping) else data, f"it must be one of {', '.join(KINDS)}")
             return Response("", {})
         given = self.mapping(path, data, [*known, *(["backend"] if kind.backends else []), *kind.switches])
         options = self.lifetime(path, given)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from .errors import BadInput, shown
 
 LONGEST = 64
 MAPPED = 0xFFFF << 32
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z", re.ASCII)
 _ALPHABET = re.compile(r"[0-9A-Fa-f:./]+\Z")
 
 
@@ -50,6 +53,8 @@ def parse_network(value: str) -> Network:
     comes back as IPv4. Refused, with the rule named: anything a resolver or an old inet_aton would guess at (``1``, ``0x7f.1``, ``010.0.0.1``),
     zone ids, host bits in a network, netmasks, /0.
     """
+    if _IPV4.match(value):  # by far the most, so by the shortest way
+        return Network(value, 4, int.from_bytes(socket.inet_aton(value), "big"), 32)
     if not value:
         raise _bad(value, "it is empty")
     if len(value) > LONGEST:
@@ -79,7 +84,7 @@ def _address(value: str, text: str) -> tuple[int, int]:
         address = ipaddress.ip_address(text)
     except ValueError:
         raise _bad(value, "it is not an address or network (IPv4 as four decimal numbers of 0 to 255 without leading zeros, or IPv6)") from None
-    if address.version == 4 and str(address) != text:  # Python before 3.9.5 took leading zeros
+    if address.version == 4 and not _IPV4.match(text):  # Python before 3.9.5 took leading zeros
         raise _bad(value, "an IPv4 address has four decimal numbers without leading zeros")
     return address.version, int(address)
 

@@ -93,7 +93,7 @@ class Ipset:
         """Takes out the rules, in whichever flavour they stand, then the set, which they would keep from going."""
         for flavour in ("", "-legacy", "-nft"):
             tool = _FAMILIES[version][0] + flavour
-            if find_program(f"{tool}-save") is None:
+            if find_program(f"{tool}-save") is None or (flavour == "-legacy" and not _legacy_table(version)):
                 continue
             rules = self._rules(version, flavour)
             if any(line.startswith(f":{CHAIN} ") for line in rules):
@@ -114,6 +114,15 @@ class Ipset:
 
     def missing(self, target: str) -> str | None:
         return None
+
+
+def _legacy_table(version: int) -> bool:
+    """Whether the kernel has the legacy flavour's raw table; to list one that is not there would make it."""
+    try:
+        with open("/proc/net/ip_tables_names" if version == 4 else "/proc/net/ip6_tables_names", encoding="ascii") as stream:
+            return "raw" in stream.read().split()
+    except FileNotFoundError:
+        return False
 
 
 def _version(target: str) -> int:

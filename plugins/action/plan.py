@@ -1,0 +1,103 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documented in plugins/modules/plan.py. Runs on the controller; all thinking is in module_utils/alert."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import read_alerts
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import Inventory, make_plan
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy, read_policy
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
+from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
+from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
+
+OPTIONS = {"alerts": {"type": "str", "required": True}, "policy": {"type": "str", "required": True}, "since": {"type": "str"}}
+LARGEST_ALERTS = 64 << 20
+LARGEST_POLICY = 4 << 20
+
+
+class ActionModule(ActionBase):
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        _checked, options = self.validate_argument_spec(OPTIONS)
+        try:
+            if options["since"] is not None:
+                parse_moment("since", options["since"])
+        except BadInput as error:
+            raise AnsibleActionFail(str(error)) from error
+        policy = _policy(options["policy"])
+        alerts, unread = read_alerts(_content(options["alerts"], "alerts", LARGEST_ALERTS))
+        problems = [f"{options['alerts']}, {where}: {why}" for where, why in unread]
+        if not alerts:
+            raise _failed(f"alerts {options['alerts']}: there is no alert in this file", problems)
+        plan = make_plan(alerts, policy, _inventory(task_vars or {}), options["since"])
+        answer = {
+            "changed": False,
+            "mode": policy.mode,
+            "hosts": plan.hosts,
+            "decisions": [decision.as_dict() for decision in plan.decisions],
+            "problems": problems + plan.problems,
+        }
+        return dict(untrusted(answer))
+
+
+def _failed(message: str, problems: list[str]) -> AnsibleActionFail:
+    lines = "".join(f"\n- {problem}" for problem in problems[:100])
+    return AnsibleActionFail(message + lines, result=untrusted({"problems": problems}))
+
+
+def _content(path: str, what: str, limit: int) -> bytes:
+    """The file's bytes. A relative path counts from where ansible-playbook was started, for that is where its user typed it."""
+    path = os.path.abspath(os.path.expanduser(path))
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise AnsibleActionFail(f"{what} {path}: this is not a regular file")
+        with open(path, "rb") as stream:
+            content = stream.read(limit + 1)
+    except OSError as error:
+        raise AnsibleActionFail(f"{what} {path}: cannot be read on the controller: {error.strerror}") from error
+    if len(content) > limit:
+        raise AnsibleActionFail(f"{what} {path}: the file is larger than {limit >> 20} MiB; split it")
+    return content
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key must not be there twice: which of the two counts would be a guess."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} is there twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
+def _policy(path: str) -> Policy:
+    content = _content(path, "policy", LARGEST_POLICY)
+    try:
+        data = yaml.load(content, _Loader)  # noqa: S506  (_Loader is a SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise AnsibleActionFail(f"policy {path}: it is not YAML: {error}") from error
+    policy, errors = read_policy(data)
+    if policy is None:
+        raise _failed(f"policy {path}: {len(errors)} {'errors' if len(errors) > 1 else 'error'}, nothing is done until they are mended", errors)
+    return policy
+
+
+def _inventory(task_vars: dict[str, Any]) -> Inventory:
+    """Raw host variables: nothing is templated, so that 10,000 hosts take seconds and no host's template can fail the plan for all."""
+    hostvars, groups = task_vars["hostvars"], task_vars["groups"]
+    agent_ids = {str(name): hostvars.raw_get(name).get("wazuh_agent_id") for name in groups["all"]}
+    return Inventory(agent_ids, {str(group): [str(name) for name in names] for group, names in groups.items()})
