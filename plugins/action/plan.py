@@ -9,19 +9,19 @@ import stat
 from typing import Any
 
 import yaml
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import read_alerts
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import Inventory, make_plan
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy, read_policy
-from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
 from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {"alerts": {"type": "str", "required": True}, "policy": {"type": "str", "required": True}, "since": {"type": "str"}}
 LARGEST_ALERTS = 64 << 20
 LARGEST_POLICY = 4 << 20
+SHOWN = 100
 
 
 class ActionModule(ActionBase):
@@ -32,29 +32,32 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _checked, options = self.validate_argument_spec(OPTIONS)
         try:
-            if options["since"] is not None:
-                parse_moment("since", options["since"])
-        except BadInput as error:
-            raise AnsibleActionFail(str(error)) from error
-        policy = _policy(options["policy"])
-        alerts, unread = read_alerts(_content(options["alerts"], "alerts", LARGEST_ALERTS))
-        problems = [f"{options['alerts']}, {where}: {why}" for where, why in unread]
-        if not alerts:
-            raise _failed(f"alerts {options['alerts']}: there is no alert in this file", problems)
-        plan = make_plan(alerts, policy, _inventory(task_vars or {}), options["since"])
-        answer = {
-            "changed": False,
-            "mode": policy.mode,
-            "hosts": plan.hosts,
-            "decisions": [decision.as_dict() for decision in plan.decisions],
-            "problems": problems + plan.problems,
-        }
-        return dict(untrusted(answer))
+            answer = _plan(options, task_vars or {})
+        except Problem as problem:
+            answer = {"failed": True, "msg": str(problem)}
+        return dict(untrusted({"changed": False, **answer}))
 
 
-def _failed(message: str, problems: list[str]) -> AnsibleActionFail:
-    lines = "".join(f"\n- {problem}" for problem in problems[:100])
-    return AnsibleActionFail(message + lines, result=untrusted({"problems": problems}))
+def _plan(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    if options["since"] is not None:
+        parse_moment("since", options["since"])
+    policy = _policy(options["policy"])
+    alerts, unread = read_alerts(_content(options["alerts"], "alerts", LARGEST_ALERTS))
+    problems = [f"{options['alerts']}, {where}: {why}" for where, why in unread]
+    if not alerts:
+        raise BadInput(_listed(f"alerts {options['alerts']}: there is no alert in this file", problems))
+    plan = make_plan(alerts, policy, _inventory(task_vars), options["since"])
+    return {
+        "mode": policy.mode,
+        "hosts": plan.hosts,
+        "decisions": [decision.as_dict() for decision in plan.decisions],
+        "problems": problems + plan.problems,
+    }
+
+
+def _listed(message: str, items: list[str]) -> str:
+    more = [f"and {len(items) - SHOWN} more"] if len(items) > SHOWN else []
+    return "\n- ".join([message, *items[:SHOWN], *more])
 
 
 def _content(path: str, what: str, limit: int) -> bytes:
@@ -62,13 +65,13 @@ def _content(path: str, what: str, limit: int) -> bytes:
     path = os.path.abspath(os.path.expanduser(path))
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise AnsibleActionFail(f"{what} {path}: this is not a regular file")
+            raise BadInput(f"{what} {path}: this is not a regular file")
         with open(path, "rb") as stream:
             content = stream.read(limit + 1)
     except OSError as error:
-        raise AnsibleActionFail(f"{what} {path}: cannot be read on the controller: {error.strerror}") from error
+        raise BadInput(f"{what} {path}: cannot be read on the controller: {error.strerror}") from error
     if len(content) > limit:
-        raise AnsibleActionFail(f"{what} {path}: the file is larger than {limit >> 20} MiB; split it")
+        raise BadInput(f"{what} {path}: the file is larger than {limit >> 20} MiB; split it")
     return content
 
 
@@ -87,12 +90,12 @@ class _Loader(yaml.SafeLoader):
 def _policy(path: str) -> Policy:
     content = _content(path, "policy", LARGEST_POLICY)
     try:
-        data = yaml.load(content, _Loader)  # noqa: S506  (_Loader is a SafeLoader)
+        data = yaml.load(content, _Loader)  # a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise AnsibleActionFail(f"policy {path}: it is not YAML: {error}") from error
+        raise BadInput(f"policy {path}: it is not YAML: {error}") from error
     policy, errors = read_policy(data)
     if policy is None:
-        raise _failed(f"policy {path}: {len(errors)} {'errors' if len(errors) > 1 else 'error'}, nothing is done until they are mended", errors)
+        raise BadInput(_listed(f"policy {path}: nothing is done until this is mended", errors))
     return policy
 
 

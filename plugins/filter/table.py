@@ -3,50 +3,6 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-name: table
-short_description: Lay out a list of dictionaries as lines of text, safe for a terminal
-version_added: 0.1.0
-author:
-  - riposte.active_response contributors (@riposte)
-description:
-  - Makes one line of text out of each dictionary, under a line of headings, with the columns aligned.
-  - Whatever the values hold, they stay text. Control and direction characters are escaped, long values are cut, and Ansible evaluates none of it.
-positional: columns
-options:
-  _input:
-    description: The rows. A key that is missing, V(null) and V('') are shown as V(-). The items of a list are joined by commas.
-    type: list
-    elements: dict
-    required: true
-  columns:
-    description: Which keys to show, in this order.
-    type: list
-    elements: str
-    required: true
-  width:
-    description: How many characters of a value are shown. The last column has five times this room.
-    type: int
-    default: 40
-"""
-
-EXAMPLES = r"""
-- name: What stands here?
-  riposte.active_response.response_info:
-  register: info
-
-- name: Show it
-  ansible.builtin.debug:
-    msg: "{{ info.responses | riposte.active_response.table(['target', 'response', 'until', 'reason']) }}"
-"""
-
-RETURN = r"""
-_value:
-  description: The lines, the headings first; an empty list when there are no rows.
-  type: list
-  elements: str
-"""
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -65,10 +21,18 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], width: int 
     if not rows:
         return []
     limits = [width] * (len(columns) - 1) + [width * LAST]
-    cells = [list(columns)] + [[_cell(row.get(column), limit) for column, limit in zip(columns, limits)] for row in rows]
+    cells = [[column.rpartition(".")[2] for column in columns]]
+    cells += [[_cell(_value(row, column), limit) for column, limit in zip(columns, limits)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     lines = ["  ".join(cell.ljust(size) for cell, size in zip(line, widths)).rstrip() for line in cells]
     return list(untrusted(lines))
+
+
+def _value(row: Mapping[str, Any], path: str) -> Any:
+    value: Any = row
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _cell(value: Any, limit: int) -> str:

@@ -8,9 +8,14 @@ version of pip it wants. The two options that only get-pip knows are about packa
 from __future__ import annotations
 
 import ensurepip
+import os
 import runpy
 import sys
 
+before = dict(os.environ)
 ensurepip.bootstrap(default_pip=True)
+# ensurepip turns pip's configuration off for good; a mirror or a certificate set there is needed now.
+os.environ.clear()
+os.environ.update(before)
 sys.argv = ["pip", "install", *(word for word in sys.argv[1:] if word not in ("--no-setuptools", "--no-wheel"))]
 runpy.run_module("pip", run_name="__main__", alter_sys=True)

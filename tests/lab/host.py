@@ -180,7 +180,7 @@ class Host(Node):
         self.close()
         # a master whose other end lost its power would hang on, and with it the next command
         for socket_file in (self._lab_directory / "ssh").glob(f"*@{self.address4}"):
-            run(["ssh", "-o", f"ControlPath={socket_file}", "-O", "exit", self.name], check=False)
+            run(["ssh", "-F", "none", "-o", f"ControlPath={socket_file}", "-O", "exit", self.name], check=False)
         for peer in self._behind:
             self._network.unplug_behind(peer.netns)
         self._network.unplug(self.netns, self._place)

@@ -253,6 +253,24 @@ class Lab:
         }
         self.inventory.write_text(json.dumps(inventory, indent=2))
 
+    # --- for people ---------------------------------------------------------------------------------------------------------------------
+
+    def how_to_log_in(self) -> str:
+        """Command lines for somebody who wants to look around."""
+        enter = f"ip netns exec {self.controller.netns}"
+        lines = [f"{host.name:10} {enter} ssh -F {self.directory}/ssh_config {host.name}    # {host.suite}, {host.address4}" for host in self.hosts.values()]
+        lines += [f"{peer.name:10} ip netns exec {peer.netns} bash    # {peer.address4}, {peer.address6}" for peer in self.peers.values()]
+        return "\n".join([*lines, f"{'Ansible':10} {enter} ansible-playbook -i {self.inventory} ..."])
+
+    def hold(self) -> None:
+        """Keep the lab up until somebody presses Enter or Ctrl-C (or ends the program)."""
+        print(f"{self.how_to_log_in()}\nThe lab stays up until Enter or Ctrl-C.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                input()
+            except EOFError:  # nobody at the keyboard: until a signal comes
+                signal.pause()
+
     # --- signals ------------------------------------------------------------------------------------------------------------------------
 
     def _catch_sigterm(self) -> None:

@@ -43,15 +43,13 @@ def run(
     cwd: Path | None = None,
     where: str = "the machine",
 ) -> Completed:
-    """Run one command to its end (or its time limit) and return what it said.
+    """Run one command to its end (or its time limit) and return what it said. Without `input` it reads an empty one, never this program's own.
 
     `where` only names the place in the error message. Raises LabError on a non-zero exit when `check` is set, and always when the time is up.
     """
-    if input is None:
-        input = ""  # never this program's own standard input
     try:
         done = subprocess.run(
-            list(argv), input=input, capture_output=True, text=True, errors="surrogateescape", timeout=timeout, env=env, cwd=cwd, check=False
+            list(argv), input=input or "", capture_output=True, text=True, errors="surrogateescape", timeout=timeout, env=env, cwd=cwd, check=False
         )
     except subprocess.TimeoutExpired as late:
         raise LabError(f"{where}: {' '.join(argv)} was still running after {timeout:g} s; said so far: {late.stdout!r} {late.stderr!r}") from late

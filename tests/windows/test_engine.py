@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.riposte.active_response.plugins.module_utils.host.address import parse_network
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
-
 from tests.windows.conftest import HERE, Ask
 
 pytestmark = pytest.mark.windows
@@ -103,9 +103,10 @@ def test_both_engines_read_random_addresses_alike(ask: Ask) -> None:
 
 def _unix(text: str) -> str | None:
     try:
-        return parse_network(text).text
+        network = parse_network(text)
     except BadInput:
         return None
+    return str(network.text)
 
 
 def _random_text(chance: random.Random) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from .breaker import Breaker, breaker_for
 from .errors import BadInput, LedgerFull, Problem, ToolError
 from .guard import Guard, GuardFile, Refused, read_guard_file
 from .kind import Kind, kind_of
@@ -19,6 +20,7 @@ from .paths import Paths
 from .plan import NOTHING, Known, Step, plan_absent, plan_keep, plan_present, same_end
 from .response import DONE, FAILED, HELD, REFUSED, UNCHANGED, Request, Result, Standing, result
 from .runner import Runner
+from .settle import settle
 from .surroundings import Surroundings
 from .tick import tick_problem
 
@@ -60,24 +62,6 @@ class RunContext:
     def adopted(self, response: str, backend: str, target: str, until: float | None) -> Row:
         reason = "found in force without a record"
         return Row(new_id(), response, target, backend, STANDING, self.now, until, reason, origin="rebuilt")
-
-
-@dataclass
-class Breaker:
-    """Bounds how many responses alerts may begin: counted from the ledger, so a burst over many runs counts as one."""
-
-    limit: int
-    begun: int
-    seconds: int
-    what: str
-
-    def trips(self) -> str | None:
-        """The message when one more is too many; counts it otherwise."""
-        if self.begun >= self.limit:
-            seen = f"alerts have begun {self.begun} {self.what} on this host within {self.seconds} s"
-            return f"held by the breaker: {seen}, the limit is {self.limit}; nothing was done"
-        self.begun += 1
-        return None
 
 
 class Look(NamedTuple):
@@ -152,29 +136,10 @@ class Run:
             if not any(request.targets for request, _answer in self.requests):
                 self.context.warnings.append(f"{self.kind.name}: what stands cannot be told: {error}")
             return False
-        self._settle()
+        self.settled = settle(self.rows, self.seen, self.context.now)
+        self.rows.update(self.settled)
+        self.rows = {target: row for target, row in self.rows.items() if row.phase != ENDED}
         return True
-
-    def _settle(self) -> None:
-        """Intents that a crash left open are judged by what is in force; what has run out is closed."""
-        now = self.context.now
-        for target, row in self.rows.items():
-            stands = target in self.seen
-            due = row.until is not None and row.until <= now
-            if row.phase == STANDING and (stands or not due):
-                continue
-            if row.phase == CHANGING or (row.phase == ADDING and stands):
-                self.settled[target] = row._replace(phase=STANDING)
-            elif row.phase == REMOVING and stands:
-                self.settled[target] = row._replace(phase=STANDING, until=now)  # due: the release goes on
-            else:
-                ended_by = {ADDING: "failed", REMOVING: "released"}.get(row.phase, "expired")
-                self.settled[target] = row._replace(phase=ENDED, ended=now, ended_by=ended_by)
-        for target, row in self.settled.items():
-            if row.phase == ENDED:
-                del self.rows[target]
-            else:
-                self.rows[target] = row
 
     def _known(self, target: str) -> Known:
         if target in self.touched:
@@ -251,10 +216,7 @@ class Run:
 
     @cached_property
     def breaker(self) -> Breaker:
-        file, ledger, now = self.context.guard_file, self.context.ledger, self.context.now
-        if self.kind.name == "disable_account":
-            return Breaker(file.accounts_per_hour, ledger.begun_since(now - 3600, self.kind.name), 3600, "account locks")
-        return Breaker(file.responses_per_minute, ledger.begun_since(now - 60), 60, "responses")
+        return breaker_for(self.kind.name, self.context.guard_file, self.context.ledger, self.context.now)
 
     def _lifetime_problem(self, step: Step) -> str | None:
         able = self.backend.capabilities
