@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.warnings import get_warning_messages
 
 from .host.engine import Engine
 from .host.errors import ToolError
@@ -16,6 +20,7 @@ from .host.response import FAILED, HELD, REFUSED, Report, Request, Result
 from .host.runner import Completed
 
 SHOWN = 10
+STREAMED = 1000  # results from which on the answer is written piece by piece
 
 
 def response_options(**more: Any) -> dict[str, Any]:
@@ -83,6 +88,8 @@ class ModuleRunner:
 
 def engine(module: AnsibleModule) -> Engine:
     """This host's engine, for a module."""
+    if os.geteuid() != 0:
+        module.fail_json(msg=f"this module runs as uid {os.geteuid()} on the host, it needs root: say become: true")
     return Engine(ModuleRunner(module))
 
 
@@ -97,15 +104,31 @@ def leave(module: AnsibleModule, report: Report, bad: Sequence[str]) -> None:
     """Ends a module with the report; outcomes in `bad` fail it."""
     for warning in report.warnings:
         module.warn(warning)
-    answer: dict[str, Any] = {"changed": report.changed, "responses": [each.as_dict() for each in report.results], "summary": report.summary()}
+    answer: dict[str, Any] = {"changed": report.changed, "summary": report.summary()}
     if module._diff:
         answer["diff"] = _diff(report.results)
     wrong = [each for each in report.results if each.outcome in bad]
     if wrong:
         said = "; ".join(f"{each.outcome}: {each.message}" for each in wrong[:SHOWN])
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        module.fail_json(msg=f"{len(wrong)} of {len(report.results)} targets were not acted on: {said}{more}", **answer)
-    module.exit_json(**answer)
+        answer.update(failed=True, msg=f"{len(wrong)} of {len(report.results)} targets were not acted on: {said}{more}")
+    if len(report.results) > STREAMED:
+        _stream(module, answer, report.results)
+    end = module.fail_json if wrong else module.exit_json
+    end(**answer, responses=[each.as_dict() for each in report.results])
+
+
+def _stream(module: AnsibleModule, answer: dict[str, Any], results: Sequence[Result]) -> None:
+    """Writes a long answer entry by entry and ends the module: exit_json would hold it in memory three times over."""
+    if get_warning_messages():
+        answer["warnings"] = list(get_warning_messages())
+    write = sys.stdout.write
+    write("\n" + module.jsonify(answer)[:-1] + ', "responses": [')
+    for number, each in enumerate(results):
+        write((", " if number else "") + json.dumps(each.as_dict()))
+    write("]}\n")
+    module.do_cleanup_files()
+    sys.exit(1 if "failed" in answer else 0)
 
 
 def _diff(results: Sequence[Result]) -> dict[str, str]:

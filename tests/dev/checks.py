@@ -109,6 +109,11 @@ def _provide_pip() -> None:
     cache.mkdir(parents=True, exist_ok=True)
     for version in versions:
         shutil.copy(ROOT / "tests/dev/get_pip.py", cache / f"get_pip_{version.replace('.', '_')}.py")
+    # ansible-test hides PIP_CERT, PIP_INDEX_URL and the like from pip, but not pip's own file.
+    told = [f"{name[4:].lower().replace('_', '-')} = {value}" for name, value in os.environ.items() if name.startswith("PIP_")]
+    config = HOME / ".config/pip/pip.conf"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text("\n".join(["[global]", *told, ""]))
 
 
 def _galaxy_importer(copy: Path, work: Path) -> str:

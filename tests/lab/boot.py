@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """First program of a practice host: furnish the new namespaces, then become systemd.
 
-Started as pid 1 by `unshare` (see machine.py); runs alone, without the rest of the package. Argument: JSON with
-`root` (the overlay), `hostname`, `uuid` (32 hex digits, the machine id) and `binds` (directories to show read-only at the same path).
+Started as pid 1 by `unshare` (see machine.py); runs alone, without the rest of the package. Its argument is JSON: `cgroup` (directory of the host's control
+group), `root` (the overlay), `hostname`, `uuid` (32 hex digits, the machine id), `binds` (directories to show read-only at the same path).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, SHARED = 1, 2, 4, 8, 32, 4096, 16384, 1 << 20
 PLAIN = NOSUID | NODEV | NOEXEC
 DETACH = 2
+CLONE_NEWCGROUP = 0x02000000
 
 # Not for a practice host: the machine's clock, modules, kernel log, devices.
 WITHHELD = """sys_time sys_module sys_rawio syslog mknod wake_alarm block_suspend mac_admin mac_override bpf perfmon checkpoint_restore
@@ -76,6 +77,9 @@ def shield_machine() -> None:
 
 def main() -> None:
     host = json.loads(sys.argv[1])
+    # only what runs on the host is in its group, not the `unshare` that waits for it outside: whoever kills the group leaves no orphan to the machine
+    Path(host["cgroup"], "cgroup.procs").write_text("0")
+    _call("unshare", CLONE_NEWCGROUP)
     os.chdir(host["root"])
     os.umask(0)
     mount("proc", "proc", "proc", PLAIN)

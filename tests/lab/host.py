@@ -33,7 +33,7 @@ class Host(Node):
         self.python = str(python) if python else "/usr/bin/python3"
         self._lab_directory = directory
         self._slot = slot
-        self._behind: list[Peer] = []
+        self.behind: list[Peer] = []
         binds = [str(python.parents[1])] if python else []
         self.machine = Machine(self.netns, name, directory / "hosts" / name, binds, self._plug, self._unplug)
 
@@ -49,7 +49,7 @@ class Host(Node):
     def power_cut(self) -> None:
         """Pull the plug: every process dies at once, the kernel's tables are gone, the disk stays."""
         # the cable first: a host without power says no goodbye to those it was connected with
-        self._network.cut_cable(self._place)
+        self._network.cut_cable(self.place)
         self.machine.power_cut()
 
     def power_on(self, wait: bool = True) -> None:
@@ -154,10 +154,10 @@ class Host(Node):
         self.machine.remove_disk()
         self._slot.close()
 
-    def route_for(self, peer: Peer) -> None:
+    def forward_to(self, peer: Peer) -> None:
         """Become the way to a peer that lives behind this host."""
-        self._behind.append(peer)
-        self._network.plug_behind(peer.netns, peer._place, self.netns, self._place)
+        self.behind.append(peer)
+        self._network.plug_behind(peer.netns, peer.place, self.netns, self.place)
 
     def _banner(self) -> bool:
         if not self.machine.is_on():
@@ -172,18 +172,18 @@ class Host(Node):
             return False
 
     def _plug(self) -> None:
-        self._network.plug(self.netns, self._place)
-        for peer in self._behind:
-            self._network.plug_behind(peer.netns, peer._place, self.netns, self._place)
+        self._network.plug(self.netns, self.place)
+        for peer in self.behind:
+            self._network.plug_behind(peer.netns, peer.place, self.netns, self.place)
 
     def _unplug(self) -> None:
         self.close()
         # a master whose other end lost its power would hang on, and with it the next command
         for socket_file in (self._lab_directory / "ssh").glob(f"*@{self.address4}"):
             run(["ssh", "-F", "none", "-o", f"ControlPath={socket_file}", "-O", "exit", self.name], check=False)
-        for peer in self._behind:
+        for peer in self.behind:
             self._network.unplug_behind(peer.netns)
-        self._network.unplug(self.netns, self._place)
+        self._network.unplug(self.netns, self.place)
 
 
 class Session(Stream):

@@ -27,8 +27,6 @@ HOSTS_AT_ONCE = 10
 
 def claim() -> Path:
     """A new lab's directory with its owner on record from its first moment. Its name is the prefix."""
-    if os.geteuid() != 0:
-        raise LabError(f"the practice lab makes namespaces and mounts and needs root; this is user {os.geteuid()}")
     STATE.mkdir(mode=0o755, exist_ok=True)
     prefix = f"rl{secrets.token_hex(3)}"
     unborn = STATE / f".{prefix}"
@@ -38,13 +36,22 @@ def claim() -> Path:
 
 
 def sweep() -> list[str]:
-    """Take down every lab whose owner is dead; returns their prefixes."""
-    swept = []
-    for directory in sorted(STATE.glob("rl*")):
-        with contextlib.suppress(FileNotFoundError):  # its owner, or another sweep, was faster
-            if not _owner_lives(directory):
-                dismantle(directory)
-                swept.append(directory.name)
+    """Take down every lab whose owner is dead; returns their prefixes. LabError, at the end, if some could not be taken down completely."""
+    swept, failures = [], []
+    STATE.mkdir(mode=0o755, exist_ok=True)
+    with (STATE / "sweep.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for directory in sorted(STATE.glob("rl*")):
+            try:
+                if not _owner_lives(directory):
+                    dismantle(directory)
+                    swept.append(directory.name)
+            except FileNotFoundError:  # its owner took it down meanwhile
+                continue
+            except LabError as failure:
+                failures.append(str(failure))
+    if failures:
+        raise LabError("; ".join(failures))
     return swept
 
 

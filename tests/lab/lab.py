@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -57,11 +58,15 @@ class Lab:
         self._groups: dict[str, tuple[str, ...]] = {}
         self._host_numbers = itertools.cycle(range(1, 100))
         self._peer_numbers = itertools.cycle(range(101, 200))
-        self._inner_networks = iter(range(1, 250))
-        self._terminate: signal.Handlers | object = None
+        self._inner_networks = itertools.cycle(range(1, 250))
 
     def __enter__(self) -> Lab:
-        sweep()
+        if os.geteuid() != 0:
+            raise LabError(f"the practice lab makes namespaces and mounts and needs root; this is user {os.geteuid()}")
+        try:
+            sweep()
+        except LabError as failure:  # no reason not to raise another one
+            print(f"lab: {failure}", file=sys.stderr)
         self.key = roots.ssh_key()
         self.directory = claim()
         self.prefix = self.directory.name
@@ -130,8 +135,12 @@ class Lab:
         return hosts
 
     def remove(self, host: Host) -> None:
-        """Take one host out of the lab for good."""
+        """Take one host out of the lab for good, and the peers behind it."""
         host.remove()
+        for peer in host.behind:
+            peer.close()
+            self._network.unplug(peer.netns, peer.place)
+            del self.peers[peer.name]
         shutil.rmtree(host.machine.directory)
         del self.hosts[host.name]
         self._write_files()
@@ -139,20 +148,22 @@ class Lab:
     def add_peer(self, name: str, *, via: str | None = None) -> Peer:
         """A bare network member on the bridge, or, with `via`, on a network of its own behind that host, which then forwards."""
         self._check_name(name)
+        taken = [peer.place for peer in self.peers.values()]
         if via is None:
-            place = Place(0, self._free(self._peer_numbers, [peer._place for peer in self.peers.values()]))
-            self.peers[name] = peer = Peer(self._network, name, place)
+            place = Place(0, self._free(self._peer_numbers, [place.number for place in taken]))
+        else:
+            place = Place(self._free(self._inner_networks, [place.network for place in taken]), 2)
+        self.peers[name] = peer = Peer(self._network, name, place)
+        if via is None:
             self._network.plug(peer.netns, place)
         else:
-            place = Place(next(self._inner_networks), 2)
-            self.peers[name] = peer = Peer(self._network, name, place)
-            self.hosts[via].route_for(peer)
+            self.hosts[via].forward_to(peer)
         return peer
 
     def _prepare(self, name: str, suite: str, python: Path | None) -> Host:
         self._check_name(name)
         tree = roots.root(suite)
-        place = Place(0, self._free(self._host_numbers, [host._place for host in self.hosts.values()]))
+        place = Place(0, self._free(self._host_numbers, [host.place.number for host in self.hosts.values()]))
         host = Host(self._network, name, place, suite, self.directory, python, take_slot())
         self.hosts[name] = host
         host.machine.insert_disk(
@@ -174,13 +185,12 @@ class Lab:
             raise LabError(f"the lab has a member {name!r} already")
 
     @staticmethod
-    def _free(numbers: Iterator[int], taken: Sequence[Place]) -> int:
-        """The next number that nobody has; a number that was given back comes round late, when everybody has forgotten it."""
-        used = {place.number for place in taken}
-        for number in itertools.islice(numbers, 99):
-            if number not in used:
+    def _free(numbers: Iterator[int], taken: Sequence[int]) -> int:
+        """The next number that nobody has; one that was given back comes round late, when everybody has forgotten it."""
+        for number in itertools.islice(numbers, 250):
+            if number not in taken:
                 return number
-        raise LabError("all 99 numbers of this part of the network are taken")
+        raise LabError("every number of this part of the network is taken")
 
     # --- Ansible ------------------------------------------------------------------------------------------------------------------------
 

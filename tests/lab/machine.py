@@ -7,6 +7,7 @@ is the host's own control group. Each boot gets a new network namespace, since a
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -76,12 +77,13 @@ class Machine:
     def power_cut(self, timeout: float = 30) -> None:
         """Everything that runs on the host is gone between two instructions."""
         self._off.set()
-        if self._group.exists():
+        # more than once: a host that has just been switched on may not be in its group yet
+        wait_for(self._kill, f"{self.hostname} to end after its power was cut", timeout)
+
+    def _kill(self) -> bool:
+        with contextlib.suppress(OSError):  # no group, or it is being removed: it is off or about to be
             (self._group / "cgroup.kill").write_text("1")
-        if self._thread:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
-                raise LabError(f"{self.hostname} is still on {timeout:g} s after its power was cut")
+        return not (self._thread and self._thread.is_alive())
 
     @property
     def init_pid(self) -> int:
@@ -125,6 +127,7 @@ class Machine:
         """One boot, from power to halt; returns how the host's init ended."""
         self._group.mkdir(exist_ok=True)
         about = {
+            "cgroup": str(self._group),
             "root": str(self._root),
             "hostname": self.hostname,
             "uuid": hashlib.sha256(self.name.encode()).hexdigest()[:32],
@@ -134,18 +137,14 @@ class Machine:
         command = [
             # whoever owns the lab takes the host along when it dies
             *("setpriv", "--pdeathsig", "KILL"),
-            *("sh", "-c", 'echo 0 > "$0" && exec "$@"', str(self._group / "cgroup.procs")),
             *("nsenter", f"--net=/run/netns/{self.name}"),
-            *("unshare", "--mount", "--uts", "--ipc", "--pid", "--cgroup", "--time", "--boottime", str(-uptime), "--fork", "--kill-child"),
+            *("unshare", "--mount", "--uts", "--ipc", "--pid", "--time", "--boottime", str(-uptime), "--fork", "--kill-child"),
             *(sys.executable, "-I", "-S", str(BOOT), json.dumps(about)),
         ]
         with (self.directory / "console").open("ab") as console:
             # a session of its own: Ctrl-C at the terminal is for the lab's owner, who then cleans up
             self._unshare = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True)
         self.boots += 1
-        if self._off.is_set():  # the power was cut before there was a group to kill
-            (self._group / "cgroup.kill").write_text("1")
-            self._unshare.kill()
         return self._unshare.wait()
 
     def wait_off(self, timeout: float = 60) -> None:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from .network import Network, Place
 from .system import Completed, LabError, inside_netns, run, wait_for
@@ -27,14 +27,17 @@ class Stream:
     """A long-lived connection to something that echoes."""
 
     def __init__(self, read_fd: int, write_fd: int, close: Callable[[], object]) -> None:
-        self._read_fd, self._write_fd, self.close = read_fd, write_fd, close
+        self._read_fd, self._write_fd, self._close = read_fd, write_fd, close
         self._sent = 0
+        self._closed = False
 
     def alive(self, timeout: float = 1.0) -> bool:
         """Send a word that was never sent before and see whether it comes back in time.
 
         After a stretch of dropped packets TCP repeats ever more slowly: give a stream that is expected to recover a long time limit, or open a new one.
         """
+        if self._closed:  # the file descriptors may be somebody else's by now
+            return False
         self._sent += 1
         word = f"<{self._sent}>".encode()
         deadline = time.monotonic() + timeout
@@ -52,7 +55,13 @@ class Stream:
             return False
         return True
 
-    def __enter__(self) -> Stream:
+    def close(self) -> None:
+        """End it from this side."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -115,7 +124,7 @@ class Node:
         self.address6 = place.address6
         self.netns = f"{network.prefix}-{name}"
         self._network = network
-        self._place = place
+        self.place = place
         self._listeners: list[Listener] = []
 
     def __repr__(self) -> str:
@@ -224,12 +233,12 @@ class Peer(Node):
         """Take on one more address, from anywhere; hosts reach it through the gateway. Returns it, to be used as `source`."""
         if address in self.addresses:
             return address
-        if self._place.network != 0:
+        if self.place.network != 0:
             raise LabError(f"{self.name} lives behind a host; only peers on the bridge can take on {address}")
         bits = 128 if ":" in address else 32
         ip = ["ip", "-n", self.netns, "address", "add", f"{address}/{bits}", "dev", "eth0"]
         run([*ip, "nodad"] if bits == 128 else ip)
-        self._network.route_to(f"{address}/{bits}", self._place)
+        self._network.route_to(f"{address}/{bits}", self.place)
         self.addresses.append(address)
         return address
 

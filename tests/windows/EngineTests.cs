@@ -152,6 +152,19 @@ namespace Riposte.ActiveResponse.Tests
             Assert.Equal(moved.Record.Id, restored.Record.Id);
         }
 
+        public static void TestOfTwoRecordsThatWithTheLaterEndCounts()
+        {
+            foreach (string cutShort in new string[] { "in", "out" })
+            {
+                StandInPolicy policy = new StandInPolicy();
+                Run(policy, new Lifetime(Now + 600, true), Allow(), true, "203.0.113.9");
+                string early = policy.TheRules.Item("riposte:in:203.0.113.9").Description;
+                Run(policy, new Lifetime(Now + 900, false), Allow(), true, "203.0.113.9");
+                policy.TheRules.Item("riposte:" + cutShort + ":203.0.113.9").Description = early;
+                Assert.Equal(Now + 900, Run(policy, new Lifetime(Now + 600, true), Allow(), true, "203.0.113.9")[0].Record.Until, cutShort);
+            }
+        }
+
         public static void TestWhatNoLongerBlocksIsPutRight()
         {
             List<Action<StandInRules>> harms = new List<Action<StandInRules>>();
@@ -194,6 +207,11 @@ namespace Riposte.ActiveResponse.Tests
             StandInPolicy losing = new StandInPolicy();
             losing.TheRules.LosesWhatIsAdded = true;
             Outcome("failed", false, Run(losing, Forever, "203.0.113.9")[0]);
+            StandInPolicy disabling = new StandInPolicy();
+            disabling.TheRules.DisablesWhatIsAdded = true;
+            DropResult dormant = Run(disabling, Forever, "203.0.113.9")[0];
+            Outcome("failed", true, dormant);
+            Assert.Equal(false, dormant.InForce["blocked"]);
             StandInPolicy keeping = new StandInPolicy();
             Run(keeping, Forever, "203.0.113.9");
             keeping.TheRules.KeepsWhatIsRemoved = true;
@@ -329,7 +347,7 @@ namespace Riposte.ActiveResponse.Tests
             string[][] other =
             {
                 new string[] { "10.0.0.1", "*" }, new string[] { "10.0.0.1", "" }, new string[] { "10.0.0.1", null }, new string[] { "10.0.0.1", "LocalSubnet" }, new string[] { "10.0.0.1", "10.0.0.10" },
-                new string[] { "10.0.0.1", "10.0.0.1,10.0.0.2" }, new string[] { "10.0.0.1", "10.0.0.1,LocalSubnet" }, new string[] { "10.0.0.1", "10.0.0.1/255.0.255.0" },
+                new string[] { "10.0.0.1", "10.0.0.1,10.0.0.2" }, new string[] { "10.0.0.1", "10.0.0.1,LocalSubnet" }, new string[] { "10.0.0.0/8", "10.0.0.0/255.0.255.0" },
                 new string[] { "10.0.0.0/24", "10.0.0.0/25" }, new string[] { "10.0.0.0/24", "10.0.0.0-10.0.0.254" }, new string[] { "10.0.0.0/24", "10.0.0.0-10.0.0.99,10.0.0.101-10.0.0.255" },
                 new string[] { "10.0.0.1", "10.0.0.1,2001:db8::1" }, new string[] { "2001:db8::1", "2001:db8::1/255.255.255.255" }, new string[] { "10.0.0.1", "10.0.0.1-2001:db8::1" },
                 new string[] { "10.0.0.1", "10.0.0.2-10.0.0.1" }, new string[] { "::a00:1", "10.0.0.1" },

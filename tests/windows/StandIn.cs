@@ -54,6 +54,7 @@ namespace Riposte.ActiveResponse.Tests
         public int Adds;
         public int FailingAdd;
         public bool LosesWhatIsAdded;
+        public bool DisablesWhatIsAdded;
         public bool KeepsWhatIsRemoved;
 
         public IEnumerator GetEnumerator()
@@ -68,6 +69,7 @@ namespace Riposte.ActiveResponse.Tests
                 throw new UnauthorizedAccessException("Access is denied. (Exception from HRESULT: 0x80070005 (E_ACCESSDENIED))");
             if (rule.Name == null || rule.Direction == 0)
                 throw new ArgumentException("Value does not fall within the expected range.");
+            rule.Enabled = rule.Enabled && !DisablesWhatIsAdded;
             if (!LosesWhatIsAdded)
                 rules.Add(rule);  // names are not unique there either
         }

@@ -115,19 +115,19 @@ def _entries(text: str) -> Iterator[Entry | Problem]:
     if isinstance(whole, Entry):
         yield whole
         return
-    read = False
-    problems: list[Problem] = []
+    pending: list[Entry | Problem] | None = []  # until a line has shown that lines are what this is
     for number, line in enumerate(text.split("\n"), 1):
-        if line.strip(" \t\r"):
-            entry = _parsed(f"line {number}", line, _skip(line, 0))
-            read = read or isinstance(entry, Entry)
-            if read:
-                yield from problems
-                problems = []
-                yield entry
-            elif isinstance(entry, Problem) and len(problems) < MOST_ALERTS:
-                problems.append(entry)
-    if not read:
+        if not line.strip(" \t\r"):
+            continue
+        entry = _parsed(f"line {number}", line, _skip(line, 0))
+        if pending is not None and isinstance(entry, Entry) and isinstance(entry.value, dict):
+            yield from pending
+            pending = None
+        if pending is None:
+            yield entry
+        elif len(pending) <= MOST_ALERTS:
+            pending.append(entry)
+    if pending is not None:
         yield whole  # a broken object spread over many lines is one problem, not one a line
 
 

@@ -126,7 +126,8 @@ class _Reader:
             mode = self.choice(f"{path}.mode", given["mode"], MODES)
         match = self.match(f"{path}.match", given.get("match"))
         items = self.items(f"{path}.responses", given.get("responses"))
-        responses = tuple(self.response(f"{path}.responses[{at}]", each, match) for at, each in enumerate(items))
+        named = isinstance(given.get("match"), Mapping) and "rule_ids" in given["match"]
+        responses = tuple(self.response(f"{path}.responses[{at}]", each, named) for at, each in enumerate(items))
         return Rule(self.text(f"{path}.name", given.get("name"), 100), mode, match, responses)
 
     def match(self, path: str, data: object) -> Match:
@@ -151,7 +152,7 @@ class _Reader:
             return ""
         return text
 
-    def response(self, path: str, data: object, match: Match) -> Response:
+    def response(self, path: str, data: object, rules_named: bool) -> Response:
         name = data.get("response") if isinstance(data, Mapping) else None
         kind = KINDS.get(name) if isinstance(name, str) else None
         known = ["response", "timeout", "until", "permanent", "hosts", "reason", "override"]
@@ -167,15 +168,14 @@ class _Reader:
         options.update({key: self.switch(f"{path}.{key}", given[key]) for key in kind.switches if key in given})
         reason = self.text(f"{path}.reason", given["reason"], 200) if "reason" in given else ""
         hosts = self.hosts(f"{path}.hosts", given.get("hosts", OWN))
-        self.aim(path, str(name), kind, match, hosts)
+        if not kind.sweeping:
+            self.aim(path, str(name), rules_named, hosts)
         return Response(str(name), options, hosts, reason)
 
-    def aim(self, path: str, name: str, kind: Kind, match: Match, hosts: Hosts) -> None:
-        if kind.sweeping:
-            return
+    def aim(self, path: str, name: str, rules_named: bool, hosts: Hosts) -> None:
         if hosts.kind == ALL:
             self.wrong(f"{path}.hosts", ALL, f"{name} must name its hosts: only addresses may be answered on all hosts")
-        if not match.rule_ids:
+        if not rules_named:
             self.wrong(f"{path}.response", name, "its rule must name each Wazuh rule in match.rule_ids; a level or group alone is too wide for it")
 
     def lifetime(self, path: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """disable_account: a local account is locked (password and expiry), its sessions end; undo is exact. Linux (/etc/shadow).
 
-The lock puts one `!` before the password field, which a release takes off again whatever stood there, and sets the account's expiry to the
-past, which also stops keys. The line's ninth field, reserved by shadow(5) and kept by its tools, carries our mark: the expiry that was there before and
-when the lock ends. So the account file alone tells what is ours, until when, and how to undo it.
+The lock puts `*riposte-END*` before the password, which makes it unusable, and sets the account's expiry to the past, which also stops keys. The line's
+ninth field, reserved by shadow(5) and kept by its tools, is our mark and carries the expiry that was there before: a number of 32 bits, for a greater one
+makes the line invalid to them. So the account file alone tells what is ours, until when, and how to undo it. An admin's `passwd -l` puts its `!` before
+ours (it would leave a password that begins with `!` as it is) and so outlives the release; a new password replaces our prefix and does the same.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from .runner import Runner
 from .surroundings import Surroundings
 
 ADMIN_GROUPS = frozenset({"root", "sudo", "wheel", "admin", "docker", "lxd"})
-EXPIRED = "1"  # 2 January 1970; 0 is left alone since shadow(5) calls it ambiguous
+EXPIRED = "2"  # 3 January 1970; shadow(5) calls 0 ambiguous, and 1 is what an admin's `usermod -e 1` writes
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?\Z")
-_MARK = re.compile(r"72(\d{6})(\d{10})\Z")  # 72, expiry before + 1 (0 = none), end in epoch seconds (0 = permanent)
+_LOCK = re.compile(r"(!?)\*riposte-([0-9]{1,12})\*")  # before the password: the end in epoch seconds (0 = permanent)
+_MARK = re.compile(r"72([0-9]{7})\Z")  # 72, expiry before + 1 (0 = none)
+_DAYS = re.compile(r"(?:0|[1-9][0-9]{0,5})?\Z")
 _UIDS = re.compile(r"^Uid:\t(\d+)\t(\d+)\t(\d+)", re.MULTILINE)
 
 
@@ -117,25 +120,28 @@ class ShadowLine(NamedTuple):
 
     @property
     def until(self) -> float | None:
-        found = _MARK.match(self.mark)
-        return float(found[2]) if found and int(found[2]) else None
+        """When our lock ends; at once when somebody took it off the password."""
+        found = _LOCK.match(self.password)
+        return (float(found[2]) or None) if found else 0.0
+
+    @property
+    def expired(self) -> bool:
+        return self.expires.isdigit() and int(self.expires) * 86400 <= time.time()
 
     @property
     def locked(self) -> bool:
-        return self.password.startswith("!") and self.expires == EXPIRED
+        return bool(_LOCK.match(self.password)) and self.expired
 
     def lock(self, until: float | None) -> ShadowLine:
-        """Locked until then; a lock of ours that stands, also in part, keeps what it knows of before."""
+        """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile."""
         if self.mark and not self.ours:
             raise ToolError(f"account {self.name}: field 9 of its line in /etc/shadow is in use ({shown(self.mark)}), so a lock could not be marked as ours")
-        end = f"{round(until) if until else 0:010d}"
-        if self.ours:
-            password = self.password if self.password.startswith("!") else f"!{self.password}"
-            return self._replace(password=password, expires=EXPIRED, mark=self.mark[:8] + end)
-        if self.expires and not (self.expires.isdigit() and int(self.expires) < 999999):
-            raise ToolError(f"account {self.name}: its expiry {shown(self.expires)} in /etc/shadow is not a number of days, so it could not be put back")
-        before = int(self.expires) + 1 if self.expires else 0
-        return self._replace(password=f"!{self.password}", expires=EXPIRED, mark=f"72{before:06d}{end}")
+        bare = self.unlock()
+        if not _DAYS.match(bare.expires):
+            raise ToolError(f"account {self.name}: its expiry {shown(bare.expires)} in /etc/shadow is not a number of days, so it could not be put back")
+        before = int(bare.expires) + 1 if bare.expires else 0
+        end = round(until) if until else 0
+        return bare._replace(password=f"*riposte-{end}*{bare.password}", expires=EXPIRED, mark=f"72{before:07d}")
 
     def unlock(self) -> ShadowLine:
         """As before the lock; what an admin changed meanwhile stays as the admin left it."""
@@ -144,7 +150,7 @@ class ShadowLine(NamedTuple):
             return self
         before = str(int(found[1]) - 1) if int(found[1]) else ""
         return self._replace(
-            password=self.password.removeprefix("!"),
+            password=_LOCK.sub(r"\1", self.password, count=1) if _LOCK.match(self.password) else self.password,
             expires=before if self.expires == EXPIRED else self.expires,
             mark="",
         )
@@ -174,11 +180,14 @@ class Shadow:
         return self._busy.get(accounts[name].uid, []) if name in accounts else []
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
-        with _password_lock(self._paths):
-            text = _text(self._path)
-            after = "\n".join(_changed(line, put, take) for line in text.split("\n"))
-            if after != text:
-                _replace(self._path, after)
+        try:
+            with _password_lock(self._paths):
+                text = _text(self._path)
+                after = "\n".join(_changed(line, put, take) for line in text.split("\n"))
+                if after != text:
+                    _replace(self._path, after)
+        except OSError as error:
+            raise ToolError(f"{self._path}: cannot be changed ({error}); it is as it was") from error
         if self._end_sessions:
             accounts = read_accounts(self._paths)
             for name in put:
@@ -206,7 +215,7 @@ class Shadow:
         line = self._lines.get(target)
         if line is None:
             return {"password_locked": None, "expired": None}
-        return {"password_locked": line.password.startswith("!"), "expired": line.expires == EXPIRED}
+        return {"password_locked": line.password.startswith(("!", "*")), "expired": line.expired}
 
     def before(self, target: str) -> str | None:
         line = self._lines.get(target)
@@ -301,9 +310,9 @@ def _replace(path: str, text: str) -> None:
             stream.flush()
             os.fsync(handle)
         os.replace(temporary, path)
-    except OSError as error:
+    except OSError:
         os.unlink(temporary)
-        raise ToolError(f"{path}: cannot be written ({error}); it is as it was") from error
+        raise
     directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from .lifetime import Lifetime, later
@@ -31,12 +32,23 @@ class Step(NamedTuple):
         return self.action != "none"
 
 
-NOTHING = Step("none")
+@lru_cache(maxsize=64)  # 100,000 targets of one call share a handful of steps
+def _step(action: str, until: float | None = None) -> Step:
+    return Step(action, until)
+
+
+@lru_cache(maxsize=64)
+def standing(until: float | None) -> Known:
+    """A target that is recorded and in force until then."""
+    return Known(True, until, True, until)
+
+
+GONE = Known()
 
 
 def plan_absent(known: Known) -> Step:
     """A release takes away what is recorded or in force."""
-    return Step("remove") if known.recorded or known.in_force else NOTHING
+    return _step("remove") if known.recorded or known.in_force else _step("none")
 
 
 def plan_present(wanted: Lifetime, known: Known, now: float, longest: float | None = None) -> Step:
@@ -46,25 +58,25 @@ def plan_present(wanted: Lifetime, known: Known, now: float, longest: float | No
     """
     standing = _standing_end(known, now)
     if standing is _NO_END:
-        return Step("extend" if known.in_force else "add", wanted.end)
+        return _step("extend" if known.in_force else "add", wanted.end)
     assert not isinstance(standing, _NoEnd)
     until = standing if wanted.relative else later(standing, wanted.end)
     if not known.in_force:
-        return Step("restore", until)
+        return _step("restore", until)
     if same_end(until, known.in_force_until, now, longest):
-        return Step("none", until)
-    return Step("extend", until)
+        return _step("none", until)
+    return _step("extend", until)
 
 
 def plan_keep(known: Known, now: float, longest: float | None = None) -> Step:
     """What the tick does about a recorded response: end it when due, else see that it is in force until its end."""
     if known.recorded_until is not None and known.recorded_until <= now:
-        return Step("remove")
+        return _step("remove")
     if not known.in_force:
-        return Step("restore", known.recorded_until)
+        return _step("restore", known.recorded_until)
     if same_end(known.recorded_until, known.in_force_until, now, longest):
-        return Step("none", known.recorded_until)
-    return Step("extend", known.recorded_until)
+        return _step("none", known.recorded_until)
+    return _step("extend", known.recorded_until)
 
 
 class _NoEnd:

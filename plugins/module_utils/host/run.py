@@ -17,7 +17,7 @@ from .kind import Kind, kind_of
 from .ledger import ADDING, CHANGING, ENDED, REMOVING, STANDING, Ledger, Row, new_id
 from .lifetime import Lifetime
 from .paths import Paths
-from .plan import NOTHING, Known, Step, plan_absent, plan_keep, plan_present, same_end
+from .plan import GONE, Known, Step, plan_absent, plan_keep, plan_present, same_end, standing
 from .response import DONE, FAILED, HELD, REFUSED, UNCHANGED, Request, Result, Standing, result
 from .runner import Runner
 from .settle import settle
@@ -210,9 +210,9 @@ class Run:
     def _take_step(self, request: Request, item: Result, step: Step) -> None:
         self.steps.append((request, item, step))
         if step.action == "remove":
-            self.touched[item.target] = Known()
-        elif item.state == "present":
-            self.touched[item.target] = Known(True, step.until, True, step.until)
+            self.touched[item.target] = GONE
+        elif step.changed or (item.state == "present" and item.target not in self.rows):
+            self.touched[item.target] = standing(step.until)
 
     @cached_property
     def breaker(self) -> Breaker:
@@ -239,7 +239,7 @@ class Run:
             self.found[target] = context.adopted(self.kind.name, self.backend.name, target, self.seen[target].until)
             return
         step = plan_keep(known, context.now, self.backend.capabilities.longest)
-        if step is NOTHING or step.action == "none":
+        if not step.changed:
             return
         item = result(request, target, UNCHANGED)
         item.backend, item.state, item.term = self.backend.name, "absent" if step.action == "remove" else "present", "the rest of its time"
@@ -288,7 +288,7 @@ class Run:
             if target in put and target not in rows:
                 until = put[target]
                 rows[target] = row._replace(phase=CHANGING, until=until, backend=self.backend.name) if row else self._new_row(request, target, until, ADDING)
-            elif row is None and target in self.seen and target not in rows and self.touched.get(target, Known()).in_force:
+            elif row is None and target in self.seen and target not in rows and self.touched.get(target, GONE).in_force:
                 rows[target] = self._new_row(request, target, self.seen[target].until, STANDING)
         for target in take:
             if target in self.rows:
@@ -345,7 +345,9 @@ class Run:
         return None
 
     def _as_wanted(self, target: str) -> bool:
-        known, seen = self.touched[target], self.seen.get(target)
+        known, seen = self.touched.get(target), self.seen.get(target)
+        if known is None:
+            return True
         return not self._differs(target, known) if known.in_force else not (seen and seen.in_force)
 
     def _answer(self, intents: Mapping[str, Row], put: Mapping[str, float | None], blocked: Mapping[str, str], error: str | None) -> None:
@@ -353,7 +355,10 @@ class Run:
         for target, row in intents.items():
             if target not in blocked:
                 outcomes[target] = self._outcome(target, row)
-        self.context.write(changed=[row for row in outcomes.values() if row.phase != intents[row.target].phase or row.until != intents[row.target].until])
+        try:
+            self.context.write(changed=(row for target, row in outcomes.items() if row is not intents[target]))
+        except LedgerFull as full:  # the intents are on disk, so the next run settles them
+            self.context.warnings.append(f"{full}; what was done stands, its record is settled by the next run")
         for _request, item, step in self.steps:
             self._answer_item(item, step, outcomes, blocked, error)
 
@@ -392,7 +397,8 @@ class Run:
 
     def _superseded(self, item: Result) -> bool:
         """Whether a later entry of this call wants the opposite of the same target."""
-        if self.touched[item.target].in_force == (item.state == "present"):
+        known = self.touched.get(item.target)
+        if known is None or known.in_force == (item.state == "present"):
             return False
         item.message = "superseded: a later entry of this call wants the opposite"
         return True

@@ -153,8 +153,11 @@ def _field(name: str, direction: str) -> str:
 
 def _elements(body: str, version: int, prefix: int, now: float, in_force: bool) -> Iterator[tuple[str, Seen]]:
     _head, _sep, listed = body.partition("elements = {")
+    ends: dict[str, Seen] = {"": Seen(in_force, None)}
     suffix = "" if prefix == (32 if version == 4 else 128) else f"/{prefix}"
     for found in _ELEMENT.finditer(listed):
         address = found[1] if version == 4 else str(ipaddress.IPv6Address(found[1]))
-        until = now + sum(int(number) * _SECONDS[unit] for number, unit in _UNIT.findall(found[2])) if found[2] else None
-        yield address + suffix, Seen(in_force, until)
+        left = found[2] or ""
+        if left not in ends:
+            ends[left] = Seen(in_force, now + sum(int(number) * _SECONDS[unit] for number, unit in _UNIT.findall(left)))
+        yield address + suffix, ends[left]
