@@ -32,7 +32,7 @@ from .surroundings import Surroundings
 ADMIN_GROUPS = frozenset({"root", "sudo", "wheel", "admin", "docker", "lxd"})
 EXPIRED = "2"  # 3 January 1970; shadow(5) calls 0 ambiguous, and 1 is what an admin's `usermod -e 1` writes
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?\Z")
-_LOCK = re.compile(r"(!?)\*riposte-([0-9]{1,12})\*")  # before the password: the end in epoch seconds (0 = permanent)
+_LOCK = re.compile(r"\A(!?)\*riposte-([0-9]{1,12})\*")  # before the password: the end in epoch seconds (0 = permanent)
 _MARK = re.compile(r"72([0-9]{7})\Z")  # 72, expiry before + 1 (0 = none)
 _DAYS = re.compile(r"(?:0|[1-9][0-9]{0,5})?\Z")
 _UIDS = re.compile(r"^Uid:\t(\d+)\t(\d+)\t(\d+)", re.MULTILINE)
@@ -150,7 +150,7 @@ class ShadowLine(NamedTuple):
             return self
         before = str(int(found[1]) - 1) if int(found[1]) else ""
         return self._replace(
-            password=_LOCK.sub(r"\1", self.password, count=1) if _LOCK.match(self.password) else self.password,
+            password=_LOCK.sub(r"\1", self.password),
             expires=before if self.expires == EXPIRED else self.expires,
             mark="",
         )

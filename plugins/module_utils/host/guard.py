@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import stat
 from bisect import bisect_right
@@ -93,6 +92,8 @@ def read_guard_file(path: str) -> GuardFile:
 
 def parse_guard_file(text: str, path: str = "guard.conf") -> GuardFile:
     """Sections [never] (addresses, accounts, groups: one a line), [limits], [breaker]; `#` begins a comment."""
+    import configparser  # not at the top: most runs have no use for it, and the tick starts often
+
     parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"), strict=True)
     try:
         parser.read_string(text, path)

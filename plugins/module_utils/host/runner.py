@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
@@ -33,7 +32,11 @@ class Runner(Protocol):
 
 def find_program(name: str) -> str | None:
     """The path of a system program; also sbin, which a plain user's PATH lacks."""
-    return shutil.which(name, path=SEARCH + os.pathsep + os.environ.get("PATH", ""))
+    for folder in filter(None, (SEARCH + os.pathsep + os.environ.get("PATH", "")).split(os.pathsep)):
+        path = os.path.join(folder, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return None
 
 
 def program(name: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import socket
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class Surroundings:
         for line in self._text("proc/net/route").splitlines()[1:]:
             part = line.split()
             if int(part[3], 16) & 2:
-                found.add(socket.inet_ntoa(struct.pack("=I", int(part[2], 16))))
+                found.add(str(ipaddress.IPv4Address(struct.pack("=I", int(part[2], 16)))))
         for line in self._text("proc/net/ipv6_route").splitlines():
             part = line.split()
             if int(part[8], 16) & 2:

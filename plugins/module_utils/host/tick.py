@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 
 from .paths import Paths
 from .runner import Runner, find_program
@@ -33,6 +32,8 @@ def tick_problem(runner: Runner, paths: Paths) -> str | None:
 
 
 def _protocol(program: str) -> int:
+    import zipfile  # not at the top: the tick itself, which starts often, does not need it
+
     try:
         with zipfile.ZipFile(program) as archive:
             return int(archive.read("PROTOCOL"))
