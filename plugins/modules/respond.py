@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # Copyright: riposte.active_response contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ author:
   - riposte.active_response contributors (@riposte)
 description:
   - Takes responses of all kinds for this host, and releases by name, and does them in one visit. Each kind is one transaction on its backend.
-  - This is what the playbook P(riposte.active_response.respond#playbook) runs with what M(riposte.active_response.plan) found.
+  - This is what the playbook C(riposte.active_response.respond) runs with what M(riposte.active_response.plan) found.
   - A refusal by the guard, what the breaker holds, and bad input are outcomes in RV(responses). The task fails only when an outcome is V(failed).
 extends_documentation_fragment:
   - riposte.active_response.attributes

@@ -1,5 +1,6 @@
 #!/usr/bin/python
 # Copyright: riposte.active_response contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 from __future__ import annotations
@@ -69,8 +70,12 @@ responses:
       description: Who asked for it.
       type: str
     in_force:
-      description: What was read from the host. RV(responses[].in_force.standing) says whether the response is in force.
+      description: What was read from the host.
       type: dict
+      contains:
+        standing:
+          description: Whether the response is in force.
+          type: bool
   sample:
     - id: 5f0c2a9b1d3e
       response: firewall_drop
@@ -83,10 +88,20 @@ responses:
       origin: ansible
       in_force: {standing: true, blocked: true, set: inet riposte v4_32}
 history:
-  description: The responses that ended last, with RV(history[].ended) and RV(history[].ended_by), newest first.
+  description: The responses that ended last, with what ended them, newest first.
   returned: always
   type: list
   elements: dict
+  contains:
+    ended:
+      description: When it ended, ISO 8601 in UTC.
+      type: str
+    ended_by:
+      description: V(expired), V(released), V(failed), V(held) or V(refused).
+      type: str
+    message:
+      description: Why it was held, refused or failed.
+      type: str
 tick:
   description: Why lifetimes cannot be left to this host's tick; V(null) when it runs.
   returned: always

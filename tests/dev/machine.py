@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.dev.say import Stop, complaint_of
 
 BASE = ("git",)
-LAB = ("iproute2", "openssh-client", "procps", "util-linux")
-WINDOWS = ("mono-mcs", "mono-runtime")
+LAB = ("iproute2", "mount", "openssh-client", "procps", "util-linux", "wget")
+WINDOWS = ("libmono-system-web-extensions4.0-cil", "mono-mcs", "mono-runtime", "mono-utils")
 LINT = ("shellcheck",)
 
 Version = tuple[int, int]

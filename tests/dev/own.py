@@ -38,8 +38,19 @@ def foreign_imports(folder: Path, package: Path) -> Iterator[str]:
     imports, and there is no Ansible in the program. It is given a Runner, so it starts no program itself.
     """
     for path in sorted(folder.rglob("*.py")):
-        for line, complaint in _foreign(ast.parse(path.read_text(encoding="utf-8")), path, package):
+        tree = _parsed(path)
+        if tree is None:
+            yield f"{path}: not valid Python, so its imports are not known"
+            continue
+        for line, complaint in _foreign(tree, path, package):
             yield f"{path}:{line}: {complaint}"
+
+
+def _parsed(path: Path) -> ast.Module | None:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SyntaxError:
+        return None
 
 
 def _foreign(tree: ast.Module, path: Path, package: Path) -> Iterator[tuple[int, str]]:
@@ -69,7 +80,8 @@ def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
 
 def engine_tests(folder: Path) -> list[Path]:
     """The test files that need the engine and neither Ansible nor a tool of the controller: they run on every Python."""
-    return [path for path in sorted(folder.rglob("test_*.py")) if _tests_engine_only(ast.parse(path.read_text(encoding="utf-8")))]
+    trees = ((path, _parsed(path)) for path in sorted(folder.rglob("test_*.py")))
+    return [path for path, tree in trees if tree and _tests_engine_only(tree)]
 
 
 def _tests_engine_only(tree: ast.Module) -> bool:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ansible_collections.riposte.active_response.plugins.doc_fragments.response import ModuleDocFragment
+from ansible_collections.riposte.active_response.plugins.module_utils.host import guard
 from tests.windows.conftest import ENTRY, HERE, ROOT, SOURCES, Ask, ansible_cores, engine_sources, need
 
 pytestmark = pytest.mark.windows
@@ -107,6 +108,17 @@ def _spec_options() -> dict[str, dict[str, Any]]:
         values = json.loads(f"[{literal}]")
         found[name] = dict(zip(values[::2], values[1::2]))
     return found
+
+
+def test_the_guard_knows_the_entries_of_the_unix_guard() -> None:
+    sharp = text(SOURCES / "Guard.cs")
+    names, ranges = (re.search(rf"{field} =\n\s+\{{(.*?)\n        \}};", sharp, re.DOTALL) for field in ("Names", "Fixed"))
+    assert names
+    assert ranges
+    assert tuple(re.findall(r'"(\w+)"', names[1])) == guard.ADDRESS_ENTRIES
+    assert tuple(re.findall(r'\{ "(\w+)", "(\S+)" \}', ranges[1])) == guard.FIXED
+    widest = dict(re.findall(r"const int (Widest\w+) = (\d+);", sharp))
+    assert widest == {"WidestIPv4": str(guard.GuardFile().widest_ipv4), "WidestIPv6": str(guard.GuardFile().widest_ipv6)}
 
 
 def test_the_documentation_says_that_it_never_ran_on_windows() -> None:

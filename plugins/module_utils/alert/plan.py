@@ -84,12 +84,12 @@ class Inventory:
         return self._own(alert, by_name)
 
     def _in_groups(self, groups: tuple[str, ...]) -> Reached:
+        known = [group for group in groups if group in self._groups]
         unknown = [group for group in groups if group not in self._groups]
-        members = {name for group in groups for name in self._groups.get(group, ())}
-        why = f"hosts of {', '.join(groups)}" if members else f"{', '.join(groups)}: no host is in there"
-        if unknown:
-            why += f"; the inventory has no group {', '.join(unknown)}"
-        return Reached(tuple(name for name in self.names if name in members), why)
+        members = {name for group in known for name in self._groups[group]}
+        why = [f"{'hosts of' if members else 'no host is in'} {', '.join(known)}"] if known else []
+        why += [f"the inventory has no group {', '.join(unknown)}"] if unknown else []
+        return Reached(tuple(name for name in self.names if name in members), "; ".join(why))
 
     def _own(self, alert: Alert, by_name: bool) -> Reached:
         agent = f"agent {alert.agent_id}" if alert.agent_id else "the alert names no agent id"

@@ -161,7 +161,7 @@ class _Reader:
             return Response("", {})
         given = self.mapping(path, data, [*known, *(["backend"] if kind.backends else []), *kind.switches])
         options = self.lifetime(path, given)
-        if "backend" in given:
+        if kind.backends and "backend" in given:
             options["backend"] = self.choice(f"{path}.backend", given["backend"], kind.backends)
         if "override" in given:
             options["override"] = self.override(f"{path}.override", given["override"], kind)

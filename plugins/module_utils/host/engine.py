@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Callable
+from typing import Callable, TypeVar
 
 from .errors import BadInput, LedgerCorrupt, LedgerError, LedgerFull, ToolError
 from .kind import KINDS, kind_of
@@ -22,6 +22,7 @@ from .runner import Runner
 from .surroundings import Surroundings
 
 LOCK_SECONDS = 60
+T = TypeVar("T")
 Group = Sequence[tuple[Request, list[Result]]]  # requests of one kind and backend, each with the list its results go to
 
 
@@ -49,7 +50,7 @@ class Engine:
                 answer += [result(request, target, FAILED, str(error)) for target in request.targets or [""]]
             else:
                 groups.setdefault((checked.response, checked.backend, checked.end_sessions), []).append((checked, answer))
-        self._guarded(report, groups.values(), check, lambda run: run.respond)
+        self._guarded(report, groups.values(), check, Run.respond)
         for answer in answers:
             report.results += answer
         return report
@@ -57,64 +58,77 @@ class Engine:
     def release(self, names: Sequence[str], check: bool = False) -> Report:
         """Releases everything that stands under these names: ids, alert ids or targets."""
         report = Report()
-        requests: list[Request] = []
+
+        def find(context: RunContext) -> list[Request]:
+            return [request for name in names for request in _named(context.ledger, name) or [_by_target(name)]]
+
         try:
-            with self._opened(check, report) as context:
-                for name in names:
-                    requests += _named(context.ledger, name) or [_by_target(name)]
+            requests = self._with_ledger(report, check, find)
         except LedgerError as error:
-            report.results = [Result("", name, "absent", FAILED, False, None, None, str(error), None, True, "") for name in names]
+            report.results = [result(Request("", [name], state="absent"), name, FAILED, str(error)) for name in names]
             return report
-        unknown = [request.targets[0] for request in requests if not request.response]
         done = self.respond([request for request in requests if request.response], check)
+        unknown = [request for request in requests if not request.response]
+        done.results += [result(request, request.targets[0], UNCHANGED, "nothing stands under this name") for request in unknown]
         done.warnings = report.warnings + done.warnings
-        done.results += [Result("", name, "absent", UNCHANGED, False, None, None, "nothing stands under this name", None, True, "") for name in unknown]
         return done
 
     def tick(self, check: bool = False) -> Report:
         """Settles what a crash left open, ends what is due, restores what vanished; results only for what it did."""
         report = Report()
-        groups = [[(Request(response, (), state="absent", end_sessions=False), report.results)] for response in KINDS]
-        self._guarded(report, groups, check, lambda run: run.keep)
+        self._guarded(report, [[(each, report.results)] for each in _everything()], check, Run.keep)
         if not check:
-            with self._opened(check, report) as context:
-                context.ledger.prune(self.clock())
+            self._with_ledger(report, check, lambda context: context.ledger.prune(context.now))
         return report
 
-    def look(self, history: int = 0) -> tuple[list[Look], list[Row], Report]:
-        """What is recorded beside what the host shows, and the `history` rows that ended last. Changes nothing."""
+    def look(self, history: int = 0, name: str = "") -> tuple[list[Look], list[Row], Report]:
+        """What is recorded beside what the host shows, and the `history` rows that ended last. Changes nothing.
+
+        With a name (an id, alert id or target) only what is known under it.
+        """
         report = Report()
-        looks: list[Look] = []
-        ended: list[Row] = []
+
+        def read(context: RunContext) -> tuple[list[Look], list[Row]]:
+            looks = [look for each in _everything() for look in Run(context, [(each, [])]).look()]
+            names = {name, _canonical(name)}
+            known = [look for look in looks if not name or names & {look.row.id, look.row.alert_id, look.row.target}]
+            return known, list(context.ledger.history(history, *names))
+
         try:
-            with self._opened(True, report) as context:
-                for response in KINDS:
-                    looks += Run(context, [(Request(response, (), state="absent", end_sessions=False), [])]).look()
-                ended += context.ledger.history(history)
+            return (*self._with_ledger(report, True, read), report)
         except LedgerError as error:
             report.warnings.append(str(error))
-        return looks, ended, report
+            return [], [], report
 
-    def _guarded(self, report: Report, groups: Iterable[Group], check: bool, work: Callable[[Run], Callable[[], None]]) -> None:
-        """Runs each group under the lock; a damaged ledger is moved aside and rebuilt, once; what cannot go on becomes results."""
+    def _guarded(self, report: Report, groups: Iterable[Group], check: bool, work: Callable[[Run], None]) -> None:
+        """Runs each group under one lock; what cannot go on becomes results."""
         remaining = list(groups)
-        for attempt in (1, 2):
-            try:
-                with self._opened(check, report) as context:
-                    while remaining:
-                        work(Run(context, remaining[0]))()
-                        remaining.pop(0)
-                return
-            except LedgerCorrupt as error:
-                if attempt == 2 or check:
-                    _fail(remaining, str(error))
-                    return
-                report.warnings.append(f"the ledger was damaged ({error}); it is kept as {set_aside(self.paths)} and was rebuilt from what stands on this host")
+
+        def run_all(context: RunContext) -> None:
+            while remaining:
                 for _request, answer in remaining[0]:
                     answer.clear()
-            except LedgerError as error:
-                _fail(remaining, str(error))
-                return
+                work(Run(context, remaining[0]))
+                remaining.pop(0)
+
+        try:
+            self._with_ledger(report, check, run_all)
+        except LedgerError as error:
+            for group in remaining:
+                for request, answer in group:
+                    answer[:] = [result(request, target, FAILED, str(error)) for target in request.targets]
+
+    def _with_ledger(self, report: Report, check: bool, work: Callable[[RunContext], T]) -> T:
+        """Does the work under the lock; a damaged ledger is moved aside and rebuilt from what stands on this host, once."""
+        try:
+            with self._opened(check, report) as context:
+                return work(context)
+        except LedgerCorrupt as error:
+            if check:
+                raise
+            report.warnings.append(f"the ledger was damaged ({error}); it is kept as {set_aside(self.paths)} and was rebuilt from what stands on this host")
+        with self._opened(check, report) as context:
+            return work(context)
 
     @contextmanager
     def _opened(self, check: bool, report: Report) -> Iterator[RunContext]:
@@ -141,10 +155,15 @@ class Engine:
                 if ledger.fresh:
                     _adopt(context)
                 yield context
-                if not check and context.persisted:
-                    mark_standing(self.paths, ledger.anything_open())
+                if not check and context.persisted and not ledger.anything_open():
+                    mark_standing(self.paths, False)
             finally:
                 ledger.close()
+
+
+def _everything() -> list[Request]:
+    """Stands for all that is recorded, of each kind."""
+    return [Request(response, (), state="absent", end_sessions=False) for response in KINDS]
 
 
 def _named(ledger: Ledger, name: str) -> list[Request]:
@@ -181,12 +200,6 @@ def _adopt(context: RunContext) -> None:
         context.ledger.write(new=rows)
     except LedgerFull:
         context.persisted = False
-
-
-def _fail(groups: Iterable[Group], message: str) -> None:
-    for group in groups:
-        for request, answer in group:
-            answer[:] = [result(request, target, FAILED, message) for target in request.targets]
 
 
 @contextmanager

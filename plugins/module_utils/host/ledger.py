@@ -145,9 +145,10 @@ class Ledger:
         """Every row of a kind that has not ended, whole, oldest first."""
         yield from self._rows("phase != 'ended' AND response = ? ORDER BY since, target", response)
 
-    def history(self, limit: int) -> Iterator[Row]:
-        """The rows that ended last, newest first."""
-        yield from self._rows("phase = 'ended' ORDER BY ended DESC LIMIT ?", limit)
+    def history(self, limit: int, *names: str) -> Iterator[Row]:
+        """The rows that ended last, newest first; with names (not empty) those whose id, alert id or target is one of them."""
+        named = " OR ".join("? IN (id, alert_id, target)" for name in names if name) or "TRUE"
+        yield from self._rows(f"phase = 'ended' AND ({named}) ORDER BY ended DESC LIMIT ?", *filter(None, names), limit)
 
     def find(self, name: str) -> Iterator[Row]:
         """Open rows whose id, alert id or target is `name`."""
@@ -234,7 +235,8 @@ def _translated(paths: Paths | None = None) -> Iterator[None]:
 
 def mark_standing(paths: Paths, stands: bool) -> None:
     """Keeps the flag file that lets the tick be skipped when nothing stands."""
-    if stands and not os.path.exists(paths.standing):
-        os.close(os.open(paths.standing, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    elif not stands and os.path.exists(paths.standing):
-        os.unlink(paths.standing)
+    with _translated(paths):
+        if stands and not os.path.exists(paths.standing):
+            os.close(os.open(paths.standing, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        elif not stands and os.path.exists(paths.standing):
+            os.unlink(paths.standing)

@@ -13,7 +13,8 @@ from .errors import BadInput, shown
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 LONGEST = 366 * 86400
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw]?)\Z")
-_EPOCH = re.compile(r"[0-9]{9,10}(\.[0-9]+)?\Z")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d(?::\d\d)?)(?:\.\d{1,9})?(?:([Zz])|([+-]\d\d):?(\d\d))\Z", re.ASCII)
+_EPOCH = re.compile(r"([0-9]{9,10})(?:\.[0-9]+)?\Z")
 
 
 class Lifetime(NamedTuple):
@@ -42,16 +43,17 @@ def parse_duration(value: str) -> int:
 
 
 def parse_moment(name: str, value: str) -> float:
-    """Epoch seconds of ``2026-11-24T08:00:00Z`` (a zone is a must) or of epoch seconds as text."""
-    if _EPOCH.match(value):
-        return float(value)
+    """Whole epoch seconds of ``2026-11-24T08:00:00Z`` (a zone is a must) or of epoch seconds as text."""
+    epoch, found = _EPOCH.match(value), _MOMENT.match(value)
+    if epoch:
+        return float(epoch[1])
     try:
-        moment = datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", value)) if len(value) <= 40 else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise BadInput(f"{name} {shown(value)}: it must be a moment with a zone such as 2026-11-24T08:00:00Z, or epoch seconds")
-    return moment.timestamp()
+        if not found:
+            raise ValueError("no moment with a zone")
+        day, clock, utc, hours, minutes = found.groups()
+        return datetime.fromisoformat(f"{day}T{clock}{'+00:00' if utc else f'{hours}:{minutes}'}").timestamp()
+    except ValueError:  # also a 13th month
+        raise BadInput(f"{name} {shown(value)}: it must be a moment with a zone such as 2026-11-24T08:00:00Z, or epoch seconds") from None
 
 
 def lifetime(now: float, timeout: str | None = None, until: str | None = None, permanent: bool = False, since: str | None = None) -> Lifetime:

@@ -46,9 +46,10 @@ def standing(until: float | None) -> Known:
 GONE = Known()
 
 
-def plan_absent(known: Known) -> Step:
-    """A release takes away what is recorded or in force."""
-    return _step("remove") if known.recorded or known.in_force else _step("none")
+def plan_absent(known: Known, now: float) -> Step:
+    """A release takes away what is recorded as standing or in force."""
+    over = known.recorded_until is not None and known.recorded_until <= now
+    return _step("remove") if known.in_force or (known.recorded and not over) else _step("none")
 
 
 def plan_present(wanted: Lifetime, known: Known, now: float, longest: float | None = None) -> Step:

@@ -14,7 +14,7 @@ from .breaker import Breaker, breaker_for
 from .errors import BadInput, LedgerFull, Problem, ToolError
 from .guard import Guard, GuardFile, Refused, read_guard_file
 from .kind import Kind, kind_of
-from .ledger import ADDING, CHANGING, ENDED, REMOVING, STANDING, Ledger, Row, new_id
+from .ledger import ADDING, CHANGING, ENDED, REMOVING, STANDING, Ledger, Row, mark_standing, new_id
 from .lifetime import Lifetime
 from .paths import Paths
 from .plan import GONE, Known, Step, plan_absent, plan_keep, plan_present, same_end, standing
@@ -57,6 +57,7 @@ class RunContext:
     def write(self, new: Iterable[Row] = (), changed: Iterable[Row] = ()) -> None:
         """Writes to the ledger; in check mode it is one in memory or nothing is written."""
         if self.persisted and not self.check:
+            mark_standing(self.paths, True)  # first: a tick that is skipped would settle nothing after a crash
             self.ledger.write(new, changed)
 
     def adopted(self, response: str, backend: str, target: str, until: float | None) -> Row:
@@ -185,7 +186,7 @@ class Run:
     def _plan_target(self, request: Request, item: Result, lifetime: Lifetime | None, guard: Guard | None) -> None:
         known = self._known(item.target)
         if lifetime is None or guard is None:
-            self._take_step(request, item, plan_absent(known))
+            self._take_step(request, item, plan_absent(known, self.context.now))
             return
         absent = self.backend.missing(item.target)
         if absent:

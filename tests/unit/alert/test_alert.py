@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import DEEPEST, LONGEST_ALERT, MOST_ALERTS, read_alerts
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import DEEPEST, LONGEST_ALERT, MOST_ALERTS, read_alerts
 
 SAMPLES = Path(__file__).parents[2] / "alerts"
 PLAIN: dict[str, Any] = {

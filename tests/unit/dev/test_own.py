@@ -55,6 +55,7 @@ def test_file_without_a_licence_line_is_named(tmp_path: Path, name: str, text: s
         ("import os\nos.execvpe('id', [], {})", "os.execvpe"),
         ("from os import path, popen", "os.popen"),
         ("__import__('ansible')", "__import__"),
+        ("import (", "not valid Python"),
     ],
 )
 def test_foreign_import_in_the_engine_is_named(tmp_path: Path, text: str, complaint: str) -> None:
@@ -74,6 +75,7 @@ def test_foreign_import_in_the_engine_is_named(tmp_path: Path, text: str, compla
         (f"import json\nfrom hypothesis import given\nfrom {HOST}.firewall.drop import X\nfrom tests.unit import fakes", True),
         (f"from {HOST.rpartition('.')[0]} import host", True),
         ("import json", False),
+        ("import (", False),
         (f"from {HOST} import guard\nimport ansible.errors", False),
         (f"from {HOST} import guard\nimport yaml", False),
         (f"from {HOST} import guard\nfrom tests.dev import own", False),

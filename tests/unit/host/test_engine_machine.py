@@ -222,12 +222,12 @@ class EngineMachine(RuleBasedStateMachine):
         self.world.systems["firewall_drop"].whole = False
         self.ticked = False
 
-    @rule(target=st.sampled_from(TARGETS), seconds=st.sampled_from([None, 100, 50_000]))
-    def somebody_moves_an_end(self, target: str, seconds: float | None) -> None:
+    @rule(name=st.sampled_from(TARGETS), seconds=st.sampled_from([None, 100, 50_000]))
+    def somebody_moves_an_end(self, name: str, seconds: float | None) -> None:
         """Only of what stands: what others add is not ours to foretell."""
-        for name, system in self.world.systems.items():
-            if target in system.seen(self.world.now) and self.stands(self.promised, (name, target)):
-                system.members[target] = None if seconds is None else self.world.now + seconds
+        for kind, system in self.world.systems.items():
+            if name in system.seen(self.world.now) and self.stands(self.promised, (kind, name)):
+                system.members[name] = None if seconds is None else self.world.now + seconds
         self.ticked = False
 
     @rule()

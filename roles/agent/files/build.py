@@ -1,0 +1,63 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes the program `riposte`: one executable archive of the engine's own files and the program's. Runs on the controller.
+
+Same sources, same bytes: members are sorted, without dates, owners or anything else of the machine that builds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ENGINE = HERE.parents[2] / "plugins/module_utils/host"
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
+
+
+def members() -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file in the archive."""
+    for folder, prefix in ((ENGINE, "host/"), (HERE / "program", "")):
+        for path in folder.rglob("*.py"):
+            yield prefix + path.relative_to(folder).as_posix(), path.read_bytes()
+    yield "PROTOCOL", protocol().encode()
+
+
+def protocol() -> str:
+    """The number by which a module tells whether the program of a host keeps what it records; read, not imported."""
+    found = re.search(r"^PROTOCOL = (\d+)", (ENGINE / "tick.py").read_text(encoding="utf-8"), re.MULTILINE)
+    if not found:
+        raise SystemExit(f"{ENGINE / 'tick.py'}: no line `PROTOCOL = NUMBER` in it")
+    return found[1]
+
+
+def build(target: Path, python: str) -> None:
+    """Writes the program. `python`: the interpreter on the host, which is run without site packages or environment variables."""
+    if not re.fullmatch(r"/[^\s]{1,100}", python):
+        raise SystemExit(f"interpreter {python!r}: it must be an absolute path without spaces, at most 100 characters, as the kernel wants it in a first line")
+    with open(target, "wb") as stream:
+        stream.write(f"#!{python} -IS\n".encode())
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in sorted(members()):
+                member = zipfile.ZipInfo(name, EPOCH)
+                member.create_system = 3  # Unix, wherever it is built
+                member.external_attr = 0o644 << 16
+                member.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(member, data)
+    os.chmod(target, 0o755)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the program riposte.")
+    parser.add_argument("--python", default="/usr/bin/python3", help="the interpreter on the managed host")
+    parser.add_argument("target", type=Path)
+    args = parser.parse_args()
+    build(args.target, args.python)
+
+
+if __name__ == "__main__":
+    main()

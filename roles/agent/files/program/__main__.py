@@ -1,0 +1,111 @@
+# Copyright: riposte.active_response contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts the program, and keeps its compiled form.
+
+Python keeps none for what it imports from an archive, and compiling is more than a third of a start. So it is kept beside the ledger, in a
+directory that is root's alone, for this very archive and interpreter. Whatever is wrong with it, the archive itself is used.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import sys
+import zipimport
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import CodeType, ModuleType
+
+KEPT = "/var/lib/riposte/compiled"  # as host.paths has it, which is not loaded yet
+Identity = tuple[str, int, int, int]
+Codes = dict[str, CodeType]
+
+
+class Compiled:
+    """Finds and loads this archive's modules by their compiled form."""
+
+    def __init__(self, codes: Codes) -> None:
+        self._codes = codes
+
+    def find_spec(self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None) -> ModuleSpec | None:
+        code = self._codes.get(name)
+        if code is None:
+            return None
+        return ModuleSpec(name, self, origin=code.co_filename, is_package=code.co_filename.endswith("__init__.py"))  # type: ignore[arg-type]
+
+    def create_module(self, _spec: ModuleSpec) -> None:
+        """An ordinary module will do."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        exec(self._codes[module.__name__], module.__dict__)
+
+
+def identity(archive: str) -> Identity:
+    """Changes with every change of the archive (ctime cannot be set back) and of the interpreter."""
+    seen = os.stat(archive)
+    return sys.version, seen.st_ino, seen.st_size, seen.st_ctime_ns
+
+
+def kept(path: str, wanted: Identity) -> Codes | None:
+    """The compiled modules, if they are trustworthy and of this archive."""
+    if not (_own(os.path.dirname(path)) and _own(path)):
+        return None
+    try:
+        with open(path, "rb") as stream:
+            seen, codes = marshal.load(stream)
+    except (OSError, EOFError, ValueError, TypeError):
+        return None  # damaged: it is made again
+    return codes if seen == wanted else None
+
+
+def compile_and_keep(archive: str, path: str, wanted: Identity) -> Codes | None:
+    """Compiles every module and keeps them, if there is a place that is ours alone."""
+    if not _own(os.path.dirname(path)):
+        return None
+    import zipfile
+
+    loader = zipimport.zipimporter(archive)
+    with zipfile.ZipFile(archive) as opened:
+        files = [name for name in opened.namelist() if name.endswith(".py") and "/" in name]
+    modules = [name[: -len(".py")].replace("/", ".").removesuffix(".__init__") for name in files]
+    codes = {name: loader.get_code(name) for name in modules}
+    _write(path, marshal.dumps((wanted, codes)))
+    return codes
+
+
+def _own(path: str) -> bool:
+    """Whether this user alone can have written it. A link says no: its mode lets everybody write."""
+    try:
+        seen = os.lstat(path)
+    except OSError:
+        return False
+    return seen.st_uid == os.geteuid() and not seen.st_mode & 0o022
+
+
+def _write(path: str, data: bytes) -> None:
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(handle)  # a power cut must not leave half of it under its name
+        os.replace(temporary, path)
+    except OSError:  # a full disk: the next start is slow too, nothing worse
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def start(path: str = KEPT) -> int:
+    archive = os.path.abspath(sys.path[0])
+    wanted = identity(archive)
+    codes = kept(path, wanted) or compile_and_keep(archive, path, wanted)
+    if codes:
+        sys.meta_path.insert(0, Compiled(codes))  # type: ignore[arg-type]
+    from riposte.cli import main
+
+    return main(sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(start())

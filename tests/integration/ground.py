@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ground that block tests stand on: a host with one kind of firewall, a network behind it, and packets sent in every direction."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from tests.integration.on_host import HostEngine
+from tests.lab import Host, Lab, Peer, Stream, wait_for
+
+PORT = 7070
+OPEN, CUT = "open", "timeout"
+WAYS = ("incoming", "outgoing", "forwarded in", "forwarded out")
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Firewall:
+    """One way a host's firewall can be: the module's option and how the host gets there."""
+
+    name: str
+    backend: str
+    prepare: str = "true"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _flavour(name: str) -> str:
+    return "; ".join(f"update-alternatives --quiet --set {tool} /usr/sbin/{tool}-{name}" for tool in ("iptables", "ip6tables"))
+
+
+NFTABLES = Firewall("nftables", "nftables")
+IPSET_NFT = Firewall("ipset-nft", "ipset", _flavour("nft"))
+IPSET_LEGACY = Firewall("ipset-legacy", "ipset", _flavour("legacy"))
+FIREWALLS = (NFTABLES, IPSET_NFT, IPSET_LEGACY)
+
+
+@dataclass
+class Ground:
+    """A host, somebody behind it, and those outside. Everybody listens on PORT."""
+
+    lab: Lab
+    host: Host
+    inside: Peer
+    attacker: Peer
+    visitor: Peer
+    firewall: Firewall
+
+    def __post_init__(self) -> None:
+        self.engine = HostEngine(self.host)
+
+    def ways(self, *sources: str, ways: Sequence[str] = WAYS, timeout: float = 3.0, by: Peer | None = None) -> dict[str, str]:
+        """What becomes of a connection from and to each source address of the attacker (or `by`), in each direction."""
+        outside = by or self.attacker
+        calls: dict[str, Callable[[], str]] = {}
+        for source in sources:
+            here, behind = self._addresses(source)
+            every: dict[str, Callable[[], str]] = {
+                "incoming": lambda source=source, to=here: outside.connect(to, PORT, source=source, timeout=timeout),  # type: ignore[misc]
+                "outgoing": lambda to=source: self.host.connect(to, PORT, timeout=timeout),  # type: ignore[misc]
+                "forwarded in": lambda source=source, to=behind: outside.connect(to, PORT, source=source, timeout=timeout),  # type: ignore[misc]
+                "forwarded out": lambda to=source: self.inside.connect(to, PORT, timeout=timeout),  # type: ignore[misc]
+            }
+            calls |= {f"{way} {source}": every[way] for way in ways}
+        with ThreadPoolExecutor(max_workers=len(calls)) as pool:
+            return dict(zip(calls, pool.map(lambda call: call(), calls.values())))
+
+    def prove_open(self, *sources: str, ways: Sequence[str] = WAYS, by: Peer | None = None) -> None:
+        """Each source gets through in each direction."""
+        _expect(OPEN, self.ways(*sources, ways=ways, by=by))
+
+    def prove_cut(self, *sources: str, ways: Sequence[str] = WAYS) -> None:
+        """From and to each source packets are dropped in each direction, and the visitor gets through all the same."""
+        _expect(CUT, self.ways(*sources, ways=ways, timeout=0.3))
+        self.prove_open(self.visitor.address4, self.visitor.address6, by=self.visitor)
+
+    def wait_open(self, *sources: str, timeout: float = 15) -> None:
+        """Until the sources get through again: to the end of a block that ends by itself."""
+        what = f"{', '.join(sources)} to get through to {self.host.name} again"
+        wait_for(lambda: set(self.ways(*sources, ways=["incoming"], timeout=0.2).values()) == {OPEN}, what, timeout)
+        self.prove_open(*sources)
+
+    def streams(self, *sources: str) -> dict[str, Stream]:
+        """Open connections from and to each source, that were seen to work."""
+        found = {}
+        for source in sources:
+            here, behind = self._addresses(source)
+            found[f"incoming {source}"] = self.attacker.open_stream(here, PORT, source=source)
+            found[f"outgoing {source}"] = self.host.open_stream(source, PORT)
+            found[f"forwarded in {source}"] = self.attacker.open_stream(behind, PORT, source=source)
+            found[f"forwarded out {source}"] = self.inside.open_stream(source, PORT)
+        _expect(True, {name: stream.alive(timeout=3) for name, stream in found.items()})
+        return found
+
+    def _addresses(self, source: str) -> tuple[str, str]:
+        six = ":" in source
+        return (self.host.address6, self.inside.address6) if six else (self.host.address4, self.inside.address4)
+
+
+def prove_dead(streams: dict[str, Stream]) -> None:
+    """None of these connections lives any more."""
+    with ThreadPoolExecutor(max_workers=len(streams)) as pool:
+        _expect(False, dict(zip(streams, pool.map(lambda stream: stream.alive(timeout=0.5), streams.values()))))
+    for stream in streams.values():
+        stream.close()
+
+
+def _expect(wanted: object, seen: dict[str, object] | dict[str, str] | dict[str, bool]) -> None:
+    other = {name: value for name, value in seen.items() if value != wanted}
+    if other:
+        raise AssertionError(f"expected {wanted!r} in {len(seen)} cases, seen otherwise: {other}")
+
+
+@contextlib.contextmanager
+def ground(lab: Lab, attacker: Peer, visitor: Peer, firewall: Firewall = NFTABLES, kind: str = "bookworm", ssh: bool = True) -> Iterator[Ground]:
+    """A new host of a kind (`suite` or `suite/Python`) with this firewall, and a peer behind it; gone at the end."""
+    suite, _, python = kind.partition("/")
+    number = next(_numbers)
+    host = lab.add_host(f"wall{number}", suite=suite, python=python or None)
+    try:
+        host.inside(["sh", "-c", firewall.prepare])
+        inside = lab.add_peer(f"behind{number}", via=host.name)
+        with host.listen(PORT), inside.listen(PORT), attacker.listen(PORT), visitor.listen(PORT):
+            yield Ground(lab, host, inside, attacker, visitor, firewall)
+    finally:
+        lab.remove(host)
+
+
+# --- what is on a host ------------------------------------------------------------------------------------------------------------------------
+
+# every tool by its own name, so that neither flavour of iptables is overlooked; nft may be hidden by a test
+LISTING = """
+nft=/usr/sbin/nft; [ -x $nft ] || nft=/usr/sbin/nft.away
+$nft list ruleset
+for family in ip ip6; do for flavour in nft legacy; do echo "== ${family}tables-$flavour"; ${family}tables-$flavour-save; done; done
+echo "== ipset"; ipset save
+"""
+LEDGER = "find /var/lib/riposte /etc/riposte -type f 2>/dev/null | sort | xargs -r sha256sum"
+STATE = f"({LISTING}) 2>/dev/null; echo '== ledger'; {LEDGER}"
+_COUNTS = re.compile(r"\[\d+:\d+\]|(?<=packets )\d+|(?<=bytes )\d+|(?<=expires )\w+|^# (?:Generated|Completed).*$", re.MULTILINE)
+_SET_TIMEOUT = re.compile(r"(?<=^add riposte[46] )(\S+) timeout [1-9]\d*", re.MULTILINE)
+
+
+def without_counts(text: str) -> str:
+    """A listing without what changes by itself: counters, seconds that are left, dates."""
+    return _SET_TIMEOUT.sub(r"\1 timeout N", _COUNTS.sub("", text))
+
+
+def state(host: Host) -> str:
+    """Every rule and set on the host, and checksums of what the collection keeps there."""
+    return without_counts(host.inside(["sh", "-c", STATE]).stdout)
+
+
+def rules(host: Host) -> str:
+    """Every rule and set on the host."""
+    return state(host).partition("== ledger")[0]
+
+
+# What a busy host has of others': a packet filter of its own, what a container engine sets up, sets, a fail2ban-like chain; and names like ours.
+OTHERS = """
+set -e
+nft -f - <<'END'
+table inet filter {
+  set friends { type ipv4_addr; flags interval; elements = { 192.0.2.0/25 }; }
+  set banned { type ipv4_addr; flags timeout; elements = { 192.0.2.200 timeout 1h }; }
+  chain input { type filter hook input priority filter; policy accept; ct state established accept; ip saddr @banned drop; tcp dport 9 counter drop; }
+}
+table ip riposte {
+  set v4_32 { type ipv4_addr; elements = { 192.0.2.9 }; }
+  chain prerouting { ip saddr @v4_32 drop; }
+}
+END
+iptables-nft -t nat -N DOCKER
+iptables-nft -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+iptables-nft -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+iptables-nft -t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80
+iptables-nft -N DOCKER-USER
+iptables-nft -A FORWARD -j DOCKER-USER
+iptables-nft -A DOCKER-USER -j RETURN
+ipset create f2b hash:net timeout 0
+ipset add f2b 192.0.2.77
+ipset create riposte hash:ip
+ipset add riposte 192.0.2.78
+for tool in iptables-nft ip6tables-nft iptables-legacy ip6tables-legacy; do
+  $tool -N RIPOSTE
+  $tool -A RIPOSTE -p tcp -m tcp --dport 9 -j DROP
+  $tool -A INPUT -j RIPOSTE
+  $tool -t raw -N RIPOSTE-OLD
+  $tool -t raw -A RIPOSTE-OLD -p udp -m udp --dport 9 -j DROP
+  $tool -t raw -A PREROUTING -j RIPOSTE-OLD
+  $tool -t raw -A OUTPUT -p udp -m udp --dport 9 -j DROP
+done
+iptables -A INPUT -m set --match-set f2b src -j DROP
+"""

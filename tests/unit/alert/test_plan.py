@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan: exactly the hosts that the policy names, and a reason for every alert."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, read_alerts
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import NOTHING, Decision, Inventory, Plan, make_plan
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy, read_policy
+from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
+
+SAMPLES = Path(__file__).parents[2] / "alerts"
+AGENTS: dict[str, object] = {"web1": "001", "web2": "002", "db1": "003", "proxy": None}
+GROUPS = {"all": list(AGENTS), "ungrouped": ["proxy"], "web": ["web1", "web2"], "db": ["db1"], "empty": []}
+
+
+def alert(id: str = "1.1", rule: str = "5712", level: int = 10, agent: str | None = "001", name: str | None = "web1", **data: object) -> Alert:
+    raw = {"data": {"srcip": "203.0.113.9", "dstuser": "mallory", **data}}
+    return Alert(id, (rule,), level, ("syslog", "sshd"), "sshd: brute force", agent, name, None, raw)
+
+
+def policy(*responses: dict[str, Any], mode: str = "enforce", **more: Any) -> Policy:
+    rule = {"name": "ssh", "match": {"rule_ids": ["5712"]}, "responses": list(responses or [{"response": "firewall_drop", "timeout": "10m"}])}
+    read, errors = read_policy({"mode": mode, "rules": [rule], **more})
+    assert read, errors
+    return read
+
+
+def drop(hosts: object = "own", **options: object) -> dict[str, Any]:
+    return {"response": "firewall_drop", "timeout": "10m", "hosts": hosts, **options}
+
+
+def planned(alerts: list[Alert], by: Policy, agents: dict[str, object] = AGENTS, groups: dict[str, list[str]] = GROUPS, since: str | None = None) -> Plan:
+    return make_plan(alerts, by, Inventory(agents, groups), since)
+
+
+def only(plan: Plan) -> Decision:
+    [decision] = plan.decisions
+    return decision
+
+
+def test_a_plan() -> None:
+    [real], _problems = read_alerts((SAMPLES / "gen-sshd-5712-bruteforce.json").read_bytes())
+    plan = planned([real], policy(drop(), drop({"groups": ["db"]}, timeout="1h", reason="stop it", override=["gateway"])))
+    reason = "(Wazuh rule 5712, level 10: sshd: brute force trying to get access to the system. Non existent user.)"
+    common = {"response": "firewall_drop", "targets": ["203.0.113.9"], "alert_id": "1795492383.6793"}
+    assert plan.hosts == {
+        "web1": [{**common, "timeout": "10m", "reason": f"ssh {reason}"}],
+        "db1": [{**common, "timeout": "1h", "override": ["gateway"], "reason": f"stop it {reason}"}],
+    }
+    assert [decision.as_dict() for decision in plan.decisions] == [
+        {
+            "alert_id": "1795492383.6793",
+            "alert_rule": "5712",
+            "outcome": "planned",
+            "why": why,
+            "rule": "ssh",
+            "response": "firewall_drop",
+            "target": "203.0.113.9",
+            "mode": "enforce",
+            "hosts": hosts,
+        }
+        for why, hosts in [("data.srcip; agent 001", ["web1"]), ("data.srcip; hosts of db", ["db1"])]
+    ]
+
+
+# name: (alert, policy, hosts, what `why` holds)
+WHERE: dict[str, tuple[Alert, Policy, list[str], str]] = {
+    "its own agent": (alert(), policy(), ["web1"], "agent 001"),
+    "an id without zeros": (alert(agent="3"), policy(), ["db1"], "agent 3"),
+    "all": (alert(), policy(drop("all")), list(AGENTS), "all hosts"),
+    "all, though the agent is unknown": (alert(agent="099"), policy(drop("all")), list(AGENTS), "all hosts"),
+    "a group": (alert(), policy(drop({"groups": ["web"]})), ["web1", "web2"], "hosts of web"),
+    "two groups": (alert(), policy(drop({"groups": ["db", "web"]})), ["web1", "web2", "db1"], "hosts of db, web"),
+    "a group that is not there": (alert(), policy(drop({"groups": ["wbe"]})), [], "the inventory has no group wbe"),
+    "a group beside one that is not there": (alert(), policy(drop({"groups": ["db", "wbe"]})), ["db1"], "hosts of db; the inventory has no group wbe"),
+    "an empty group": (alert(), policy(drop({"groups": ["empty"]})), [], "no host is in empty"),
+    "an unknown agent": (alert(agent="099"), policy(), [], "agent 099: no host says that wazuh_agent_id"),
+    "an unknown agent with a host's name": (alert(agent="099", name="proxy"), policy(), [], "agent 099: no host says that wazuh_agent_id"),
+    "by name, if the policy says so": (alert(agent="099", name="proxy"), policy(find_hosts_by_name=True), ["proxy"], "agent 099, found by its name"),
+    "by name, without an id": (alert(agent=None, name="proxy"), policy(find_hosts_by_name=True), ["proxy"], "found by its name"),
+    "by a name of no host": (alert(agent="099", name="prox"), policy(find_hosts_by_name=True), [], "none is named 'prox'"),
+    "by a name that is a pattern": (alert(agent="099", name="all"), policy(find_hosts_by_name=True), [], "none is named 'all'"),
+    "by the name of a host with another id": (alert(agent="099", name="web2"), policy(find_hosts_by_name=True), [], "says wazuh_agent_id: 002"),
+    "the id before the name": (alert(agent="001", name="proxy"), policy(find_hosts_by_name=True), ["web1"], "agent 001"),
+    "no agent": (alert(agent=None, name=None), policy(find_hosts_by_name=True), [], "the alert names no agent id"),
+    "the manager": (alert(agent="000", name="proxy"), policy(find_hosts_by_name=True), [], "the Wazuh manager or a device behind it"),
+    "the manager, zeros left out": (alert(agent="0", name="proxy"), policy(find_hosts_by_name=True), [], "the Wazuh manager or a device behind it"),
+}
+
+
+@pytest.mark.parametrize(("given_alert", "by", "hosts", "why"), WHERE.values(), ids=WHERE)
+def test_where_an_alert_acts(given_alert: Alert, by: Policy, hosts: list[str], why: str) -> None:
+    plan = planned([given_alert], by)
+    assert list(plan.hosts) == hosts == list(only(plan).hosts)
+    assert why in only(plan).why
+    assert only(plan).outcome == ("planned" if hosts else "nothing")
+
+
+def test_agent_000_is_a_host_that_says_so() -> None:
+    assert list(planned([alert(agent="000")], policy(), {"manager": "000"}).hosts) == ["manager"]
+
+
+def test_an_ambiguous_agent_means_nobody() -> None:
+    plan = planned([alert()], policy(find_hosts_by_name=True), {"web1": "001", "web1.example.com": "1"})
+    assert plan.hosts == {}
+    assert "agent 001 is ambiguous: 2 hosts say that wazuh_agent_id (web1, web1.example.com)" in only(plan).why
+
+
+# name: (what a host says, agent it answers for)
+SAYINGS: dict[str, tuple[object, str | None]] = {
+    "as Wazuh shows it": ("012", "012"),
+    "without zeros": ("12", "012"),
+    "a number below eight": (7, "007"),
+    "a number that YAML may have made of 012": (10, None),
+    "a number that YAML may have made of 077": (63, None),
+    "a number from 64 on": (64, "064"),
+    "a number with three digits": (123, "123"),
+    "a number with four digits": (1234, "1234"),
+    "a UUID": ("5db5e8e9-85f4-5cac-b97a-9eb39f16aa33", "5db5e8e9-85f4-5cac-b97a-9eb39f16aa33"),
+    "true": (True, None),
+    "a template": ("{{ agent }}", None),
+    "an empty text": ("", None),
+    "a list": (["012"], None),
+    "a real number": (12.0, None),
+    "full-width digits": ("\uff10\uff11\uff12", None),
+}
+
+
+@pytest.mark.parametrize(("said", "agent"), SAYINGS.values(), ids=SAYINGS)
+def test_what_a_host_may_say_its_agent_id_is(said: object, agent: str | None) -> None:
+    inventory = Inventory({"web1": said}, {})
+    for asked in ["001", "007", "010", "012", "064", "077", "123", "1234", "5db5e8e9-85f4-5cac-b97a-9eb39f16aa33", "63", "8", "1"]:
+        plan = make_plan([alert(agent=asked)], policy(find_hosts_by_name=True), inventory)
+        assert list(plan.hosts) == (["web1"] if agent is not None and asked.zfill(3) == agent else [])
+    assert [problem.startswith("host web1: wazuh_agent_id is ") for problem in inventory.problems] == ([] if agent else [True])
+
+
+# name: (alert, policy, what `why` holds)
+NOTHINGS: dict[str, tuple[Alert, Policy, str]] = {
+    "no rule matches": (alert(rule="5503", level=5), policy(), "no rule of the policy matches Wazuh rule 5503, level 5"),
+    "no address": (alert(srcip="-"), policy(), "data.srcip: address '-'"),
+    "no user": (alert(dstuser="-x"), policy({"response": "disable_account", "timeout": "1h"}), "data.dstuser: user '-x'"),
+    "Wazuh's own blocks": (alert(rule="651"), policy(), "it is about an active response"),
+    "our own rules": (Alert("1", ("5712",), 10, ("riposte",), "", "001", "web1", None, {}), policy(), "it is about an active response"),
+}
+
+
+@pytest.mark.parametrize(("given_alert", "by", "why"), NOTHINGS.values(), ids=NOTHINGS)
+def test_nothing_is_done_and_why(given_alert: Alert, by: Policy, why: str) -> None:
+    plan = planned([given_alert], by)
+    assert plan.hosts == {}
+    assert only(plan).outcome == "nothing"
+    assert why in only(plan).why
+
+
+@pytest.mark.parametrize("name", ["gen-ar-651-host-blocked", "gen-ar-652-host-unblocked", "gen-ar-658-firewall-inactive"])
+def test_alerts_about_responses_start_nothing(name: str) -> None:
+    [sample], _problems = read_alerts((SAMPLES / f"{name}.json").read_bytes())
+    everything, errors = read_policy({"mode": "enforce", "rules": [{"name": "all", "match": {"level": 1}, "responses": [drop("all")]}]})
+    assert everything, errors
+    plan = planned([sample], everything)
+    assert plan.hosts == {}
+    assert "it is about an active response" in only(plan).why
+
+
+def test_observing_tells_what_would_be_done_and_does_nothing() -> None:
+    plan = planned([alert()], policy(drop("all"), mode="observe"))
+    assert plan.hosts == {}
+    assert (only(plan).outcome, only(plan).mode, only(plan).hosts) == ("would", "observe", tuple(AGENTS))
+
+
+def test_a_rule_has_a_mode_of_its_own() -> None:
+    rules = [
+        {"name": name, "mode": mode, "match": {"rule_ids": ["5712"]}, "responses": [drop({"groups": [name]})]}
+        for name, mode in [("web", "observe"), ("db", "enforce")]
+    ]
+    for whole in ("observe", "enforce"):
+        read, errors = read_policy({"mode": whole, "rules": rules})
+        assert read, errors
+        assert list(planned([alert()], read).hosts) == ["db1"]
+
+
+def test_an_alert_that_comes_twice_is_answered_once() -> None:
+    plan = planned([alert(), alert(), alert(srcip="203.0.113.10")], policy())
+    assert [request["targets"] for request in plan.hosts["web1"]] == [["203.0.113.9"]]
+    assert [decision.outcome for decision in plan.decisions] == ["planned", "nothing", "nothing"]
+    assert [decision.why.split()[0] for decision in plan.decisions[1:]] == ["the", "another"]
+
+
+def test_the_same_response_to_the_same_alert_is_asked_for_once() -> None:
+    plan = planned([alert()], policy(drop(), drop("all"), drop("all", timeout="1h")))
+    assert {host: [request["timeout"] for request in requests] for host, requests in plan.hosts.items()} == {
+        "web1": ["10m", "1h"],
+        "web2": ["10m", "1h"],
+        "db1": ["10m", "1h"],
+        "proxy": ["10m", "1h"],
+    }
+
+
+def test_two_alerts_about_one_address_keep_their_own_ids() -> None:
+    plan = planned([alert("1.1"), alert("1.2")], policy())
+    assert [(request["alert_id"], request["targets"]) for request in plan.hosts["web1"]] == [("1.1", ["203.0.113.9"]), ("1.2", ["203.0.113.9"])]
+
+
+def test_a_timeout_counts_from_the_moment_given() -> None:
+    plan = planned([alert()], policy(drop(), drop(timeout="1h"), {"response": "firewall_drop", "permanent": True}), since="2026-11-24T08:00:00Z")
+    assert [request.get("since") for request in plan.hosts["web1"]] == ["2026-11-24T08:00:00Z", "2026-11-24T08:00:00Z", None]
+    assert parse_moment("since", plan.hosts["web1"][0]["since"])
+
+
+def test_what_an_alert_says_is_made_printable_and_short_in_the_reason() -> None:
+    loud = Alert("1", ("5712",), 10, (), "\x1b[2J\u202e\n" + "x" * 10_000, "001", "web1", None, {"data": {"srcip": "203.0.113.9"}})
+    [request] = planned([loud], policy()).hosts["web1"]
+    assert request["reason"].startswith("ssh (Wazuh rule 5712, level 10: \\x1b[2J\\u202e\\nxxx")
+    assert len(request["reason"]) == 500
+
+
+def test_an_inventory_without_hosts_answers_nothing() -> None:
+    plan = planned([alert()], policy(drop(), drop("all"), drop({"groups": ["web"]})), {}, {"all": []})
+    assert plan.hosts == {}
+    assert [decision.outcome for decision in plan.decisions] == ["nothing"] * 3
+
+
+IDS = st.none() | st.integers(0, 70) | st.sampled_from(["000", "001", "1", "007", "7", "010", "012", "{{ x }}", ""])
+HOSTS = ["a", "b", "c", "d", "all", "localhost"]
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    hosts = st.sampled_from(["own", "all", {"groups": ["g"]}, {"groups": ["g", "h"]}, {"groups": ["none"]}])
+    responses = st.lists(st.builds(drop, hosts), min_size=1, max_size=2)
+    mode = st.sampled_from(["observe", "enforce"])
+    match = st.sampled_from([{"rule_ids": ["5712"]}, {"level": 10}, {"groups": ["sshd"]}, {"rule_ids": ["1"], "level": 3}])
+    rules = [{"name": str(number), "mode": draw(mode), "match": draw(match), "responses": draw(responses)} for number in range(draw(st.integers(1, 3)))]
+    read, errors = read_policy({"mode": draw(mode), "find_hosts_by_name": draw(st.booleans()), "rules": rules})
+    assert read, errors
+    return read
+
+
+ALERTS = st.builds(
+    alert,
+    id=st.sampled_from(["1", "2", "3"]),
+    rule=st.sampled_from(["5712", "1", "651", "9"]),
+    level=st.integers(0, 16),
+    agent=st.none() | st.sampled_from(["000", "001", "1", "007", "010", "8"]),
+    name=st.none() | st.sampled_from([*HOSTS, "x"]),
+    srcip=st.sampled_from(["203.0.113.9", "203.0.113.10", "-", None]),
+)
+
+
+@given(
+    st.lists(ALERTS, max_size=4), policies(), st.dictionaries(st.sampled_from(HOSTS), IDS), st.lists(st.sampled_from(HOSTS)), st.lists(st.sampled_from(HOSTS))
+)
+def test_no_host_does_what_no_rule_asks_of_it(alerts: list[Alert], by: Policy, agents: dict[str, object], g: list[str], h: list[str]) -> None:
+    groups = {"all": list(agents), "g": [name for name in g if name in agents], "h": [name for name in h if name in agents]}
+    plan = planned(alerts, by, agents, groups)
+    for host, requests in plan.hosts.items():
+        for request in requests:
+            assert any(asks(each, by, host, agents, groups) for each in alerts if each.id == request["alert_id"])
+    assert {each.id for each in alerts} == {decision.alert_id for decision in plan.decisions}
+    assert all((decision.outcome == NOTHING) == (not decision.hosts) and decision.why for decision in plan.decisions)
+    assert {host for decision in plan.decisions if decision.outcome == "planned" for host in decision.hosts} == set(plan.hosts)
+    json.dumps([plan.hosts, [decision.as_dict() for decision in plan.decisions], plan.problems]).encode()
+
+
+def asks(given_alert: Alert, by: Policy, host: str, agents: dict[str, object], groups: dict[str, list[str]]) -> bool:
+    """Whether some enforcing rule, read in the plainest way, asks this host to answer this alert."""
+    same = [name for name, said in agents.items() if given_alert.agent_id and str(said).zfill(3) == given_alert.agent_id.zfill(3)]
+    own = same == [host] or (by.find_hosts_by_name and host == given_alert.agent_name and agents.get(host) is None)
+    for rule in by.rules:
+        for response in rule.responses if rule.mode == "enforce" and rule.match.matches(given_alert) else ():
+            if response.hosts.kind == "all" or (response.hosts.kind == "own" and own):
+                return True
+            if any(host in groups.get(group, []) for group in response.hosts.groups):
+                return True
+    return False
