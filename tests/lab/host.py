@@ -18,7 +18,7 @@ from .system import Completed, LabError, Seen, inside_netns, run, wait_for
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # a login that is to be judged must be a new one, and show by itself which means it used
-FRESH = ("-o", "ControlMaster=no", "-o", "ControlPath=none")
+FRESH = ("-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "LogLevel=INFO")  # INFO: a quieter ssh does not say that an expired account was shown out
 BY_PASSWORD = ("-o", "PreferredAuthentications=password,keyboard-interactive", "-o", "PubkeyAuthentication=no", "-o", "NumberOfPasswordPrompts=1")
 # ssh's own exit code for "no session came about"
 SSH_FAILED = 255

@@ -90,8 +90,8 @@ class Engine:
 
         def read(context: RunContext) -> tuple[list[Look], list[Row]]:
             looks = [look for each in _everything() for look in Run(context, [(each, [])]).look()]
-            names = {name, _canonical(name)}
-            known = [look for look in looks if not name or names & {look.row.id, look.row.alert_id, look.row.target}]
+            names = {name, _canonical(name)} - {""}
+            known = [look for look in looks if not names or names & {look.row.id, look.row.alert_id, look.row.target}]
             return known, list(context.ledger.history(history, *names))
 
         try:

@@ -146,9 +146,9 @@ class Ledger:
         yield from self._rows("phase != 'ended' AND response = ? ORDER BY since, target", response)
 
     def history(self, limit: int, *names: str) -> Iterator[Row]:
-        """The rows that ended last, newest first; with names (not empty) those whose id, alert id or target is one of them."""
-        named = " OR ".join("? IN (id, alert_id, target)" for name in names if name) or "TRUE"
-        yield from self._rows(f"phase = 'ended' AND ({named}) ORDER BY ended DESC LIMIT ?", *filter(None, names), limit)
+        """The rows that ended last, newest first; with names only those whose id, alert id or target is one of them."""
+        named = " OR ".join(["? IN (id, alert_id, target)"] * len(names)) or "TRUE"
+        yield from self._rows(f"phase = 'ended' AND ({named}) ORDER BY ended DESC LIMIT ?", *names, limit)
 
     def find(self, name: str) -> Iterator[Row]:
         """Open rows whose id, alert id or target is `name`."""

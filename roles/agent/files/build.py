@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Makes the program `riposte`: one executable archive of the engine's own files and the program's. Runs on the controller.
 
-Same sources, same bytes: members are sorted, without dates, owners or anything else of the machine that builds.
+Same sources, same bytes: members are sorted and stored, without dates, owners or anything else of the machine that builds (compressors differ).
 """
 
 from __future__ import annotations
@@ -41,12 +41,11 @@ def build(target: Path, python: str) -> None:
         raise SystemExit(f"interpreter {python!r}: it must be an absolute path without spaces, at most 100 characters, as the kernel wants it in a first line")
     with open(target, "wb") as stream:
         stream.write(f"#!{python} -IS\n".encode())
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             for name, data in sorted(members()):
                 member = zipfile.ZipInfo(name, EPOCH)
                 member.create_system = 3  # Unix, wherever it is built
                 member.external_attr = 0o644 << 16
-                member.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(member, data)
     os.chmod(target, 0o755)
 
