@@ -46,11 +46,12 @@ def thorough(report: Report, work: Path) -> None:
     """The checks that need the collection under its real name, so in a copy: ansible-test refuses links."""
     copy = _copy_collection(work)
     tool, env = TOOLS.bin, {**TOOLS.env(), **_lint_env(work)}
+    changelog = _changelog(copy, env)
+    report.step("changelog", lambda: changelog)
     report.step("shellcheck", _shellcheck)
-    report.step("changelog", lambda: _changelog(copy, env))
     docs = [tool / "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs=all", "--disallow-unknown-collection-refs", "."]
     report.step("antsibull-docs", lambda: complaint_of(docs, env, copy))
-    report.step("ansible-lint", lambda: complaint_of([tool / "ansible-lint", "--profile", "production", "--offline", "-q"], env, copy))
+    report.step("ansible-lint", lambda: complaint_of([tool / "ansible-lint", "--profile", "production", "--offline", "-q"], env, copy, telling=r"\S"))
     report.step("galaxy-importer", lambda: _galaxy_importer(copy, work))
     report.step("ansible-test sanity", lambda: _sanity(copy, env))
 
@@ -122,4 +123,4 @@ def _galaxy_importer(copy: Path, work: Path) -> str:
     if built:
         return built
     [archive] = (work / "built").glob("*.tar.gz")
-    return complaint_of([IMPORTER.bin / "python", "-m", "galaxy_importer.main", archive], env, work)
+    return complaint_of([IMPORTER.bin / "python", "-m", "galaxy_importer.main", archive], env, work, telling="ERROR|WARNING")

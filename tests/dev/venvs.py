@@ -88,7 +88,7 @@ def _fits(venv: Venv, newest: machine.Version) -> bool:
     Another PATH that finds an older Python is no reason to make it again.
     """
     stamp, interpreter = ROOT / venv.folder / "stamp", venv.bin / "python"
-    if not (stamp.exists() and interpreter.exists() and stamp.read_text() == _stamp(venv)):
+    if not (stamp.exists() and os.access(interpreter, os.X_OK) and stamp.read_text() == _stamp(venv)):
         return False
     [library] = (ROOT / venv.folder / "lib").glob("python3.*")
     return int(library.name.partition(".")[2]) >= newest[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,20 @@ class Ground:
         _expect(True, {name: stream.alive(timeout=3) for name, stream in found.items()})
         return found
 
+    def power_cycle(self) -> None:
+        """Pull the plug and press the button: the kernel's tables are gone."""
+        self.host.power_cut()
+        self.host.power_on()
+        self.host.listen(PORT)
+
+    def seconds_left(self, target: str) -> float | None:
+        """How long the kernel itself will keep a member of our sets, None = for ever. KeyError when it is no member."""
+        return _members(self)[target]
+
+    def members(self) -> list[str]:
+        """What our sets hold, in order, so that a duplicate shows."""
+        return sorted(_members(self))
+
     def _addresses(self, source: str) -> tuple[str, str]:
         six = ":" in source
         return (self.host.address6, self.inside.address6) if six else (self.host.address4, self.inside.address4)
@@ -118,7 +133,7 @@ def _expect(wanted: object, seen: dict[str, object] | dict[str, str] | dict[str,
 
 
 @contextlib.contextmanager
-def ground(lab: Lab, attacker: Peer, visitor: Peer, firewall: Firewall = NFTABLES, kind: str = "bookworm", ssh: bool = True) -> Iterator[Ground]:
+def ground(lab: Lab, attacker: Peer, visitor: Peer, firewall: Firewall = NFTABLES, kind: str = "bookworm") -> Iterator[Ground]:
     """A new host of a kind (`suite` or `suite/Python`) with this firewall, and a peer behind it; gone at the end."""
     suite, _, python = kind.partition("/")
     number = next(_numbers)
@@ -126,10 +141,36 @@ def ground(lab: Lab, attacker: Peer, visitor: Peer, firewall: Firewall = NFTABLE
     try:
         host.inside(["sh", "-c", firewall.prepare])
         inside = lab.add_peer(f"behind{number}", via=host.name)
+        _introduce(attacker, host)
         with host.listen(PORT), inside.listen(PORT), attacker.listen(PORT), visitor.listen(PORT):
             yield Ground(lab, host, inside, attacker, visitor, firewall)
     finally:
         lab.remove(host)
+
+
+def _introduce(peer: Peer, host: Host) -> None:
+    """Tells a peer the host's hardware address.
+
+    It asks for it from the address that it happens to send from; if that one is blocked, the others of this peer do not get through for a while either.
+    """
+    (link,) = json.loads(host.exec_ns(["ip", "-json", "link", "show", "eth0"]).stdout)
+    for address in (host.address4, host.address6):
+        peer.exec_ns(["ip", "neighbour", "replace", address, "lladdr", link["address"], "dev", "eth0", "nud", "permanent"])
+
+
+def _members(wall: Ground) -> dict[str, float | None]:
+    if wall.firewall.backend == "ipset":
+        lines = [line.split() for line in wall.host.inside(["ipset", "save"]).stdout.splitlines() if line.startswith("add riposte4 ") or line.startswith("add riposte6 ")]
+        return {word[2]: float(word[4]) or None for word in lines}
+    listed = json.loads(wall.host.inside(["nft", "-j", "list", "table", "inet", "riposte"]).stdout)["nftables"]
+    found: dict[str, float | None] = {}
+    for each in [entry["set"] for entry in listed if "set" in entry]:
+        prefix = each["name"].partition("_")[2]
+        for member in each.get("elem", []):
+            inner = member.get("elem", {}) if isinstance(member, dict) else {"val": member}
+            suffix = "" if prefix == ("128" if ":" in inner["val"] else "32") else f"/{prefix}"
+            found[inner["val"] + suffix] = inner.get("expires")
+    return found
 
 
 # --- what is on a host ------------------------------------------------------------------------------------------------------------------------

@@ -39,9 +39,9 @@ class HostEngine:
         """Requests as the module respond takes them."""
         return self._call("respond", requests=requests, check=check)
 
-    def drop(self, *targets: str, **options: Any) -> dict[str, Any]:
+    def drop(self, *targets: str, check: bool = False, **options: Any) -> dict[str, Any]:
         """firewall_drop of some targets."""
-        return self.respond({"response": "firewall_drop", "targets": targets, **options})
+        return self.respond({"response": "firewall_drop", "targets": targets, **options}, check=check)
 
     def release(self, *names: str, check: bool = False) -> dict[str, Any]:
         """What stands under these names."""

@@ -19,6 +19,7 @@ class Known(NamedTuple):
     recorded_until: float | None = None
     in_force: bool = False
     in_force_until: float | None = None
+    there: bool = False  # something on the host carries our mark, be it in force or not
 
 
 class Step(NamedTuple):
@@ -47,9 +48,9 @@ GONE = Known()
 
 
 def plan_absent(known: Known, now: float) -> Step:
-    """A release takes away what is recorded as standing or in force."""
+    """A release takes away what is recorded as standing, in force, or carries our mark."""
     over = known.recorded_until is not None and known.recorded_until <= now
-    return _step("remove") if known.in_force or (known.recorded and not over) else _step("none")
+    return _step("remove") if known.in_force or known.there or (known.recorded and not over) else _step("none")
 
 
 def plan_present(wanted: Lifetime, known: Known, now: float, longest: float | None = None) -> Step:

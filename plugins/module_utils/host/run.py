@@ -146,7 +146,7 @@ class Run:
         if target in self.touched:
             return self.touched[target]
         row, seen = self.rows.get(target), self.seen.get(target)
-        return Known(row is not None, row.until if row else None, bool(seen and seen.in_force), seen.until if seen else None)
+        return Known(row is not None, row.until if row else None, bool(seen and seen.in_force), seen.until if seen else None, seen is not None)
 
     # -- guard and plan
 
@@ -349,7 +349,7 @@ class Run:
         known, seen = self.touched.get(target), self.seen.get(target)
         if known is None:
             return True
-        return not self._differs(target, known) if known.in_force else not (seen and seen.in_force)
+        return not self._differs(target, known) if known.in_force else seen is None
 
     def _answer(self, intents: Mapping[str, Row], put: Mapping[str, float | None], blocked: Mapping[str, str], error: str | None) -> None:
         outcomes: dict[str, Row] = {}

@@ -101,7 +101,7 @@ def start(path: str = KEPT) -> int:
     wanted = identity(archive)
     codes = kept(path, wanted) or compile_and_keep(archive, path, wanted)
     if codes:
-        sys.meta_path.insert(0, Compiled(codes))  # type: ignore[arg-type]
+        sys.meta_path.insert(0, Compiled(codes))
     from riposte.cli import main
 
     return main(sys.argv)

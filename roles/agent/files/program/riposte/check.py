@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from host.engine import Engine
 from host.errors import Problem
-from host.guard import GuardFile, parse_guard_file, read_guard_file
+from host.guard import parse_guard_file, read_guard_file
 from host.lifetime import moment_text
 from host.paths import Paths
 from host.run import Look
@@ -48,7 +48,7 @@ def check_host(engine: Engine) -> int:
 
 def _guard(paths: Paths) -> Iterator[Finding]:
     try:
-        file: GuardFile = read_guard_file(paths.guard)
+        file = read_guard_file(paths.guard)
     except Problem as problem:
         yield Finding("guard", str(problem), well=False)
         return

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from host.engine import Engine
 from host.ledger import Row
@@ -46,11 +46,10 @@ def _print_json(looks: Sequence[Look], ended: Sequence[Row], warnings: Sequence[
     print(json.dumps(answer, indent=2))
 
 
-def _warned(warnings: Iterable[str]) -> int:
-    code = 0
-    for code, warning in enumerate(warnings, 1):
+def _warned(warnings: Sequence[str]) -> int:
+    for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    return min(code, 1)
+    return int(bool(warnings))
 
 
 def _print_table(rows: Sequence[Sequence[str]]) -> None:

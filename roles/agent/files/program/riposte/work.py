@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from host.engine import Engine
 from host.lifetime import moment_text
-from host.response import FAILED, UNCHANGED, Report, Result, printable
+from host.response import FAILED, Report, Result, printable
 
 
 def release(engine: Engine, names: Sequence[str]) -> int:
