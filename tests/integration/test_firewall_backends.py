@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from tests.integration.ground import (
     IPSET_NFT,
     NFTABLES,
     OTHERS,
+    PORT,
     STATE,
     Ground,
     ground,
@@ -23,8 +26,8 @@ from tests.integration.ground import (
     state,
     without_counts,
 )
-from tests.integration.modules import steps, task
-from tests.lab import Lab, Peer
+from tests.integration.modules import Task, steps, task
+from tests.lab import Host, Lab, Peer
 
 # targets, and for each an address of the attacker that it covers
 TARGETS = {"203.0.113.9": "203.0.113.9", "2001:db8:bad::9": "2001:db8:bad::9", "198.51.100.0/24": "198.51.100.7", "2001:db8:bad:2::/64": "2001:db8:bad:2::7"}
@@ -209,3 +212,184 @@ def test_release_of_one_leaves_its_neighbours(wall: Ground) -> None:
     assert wall.members() == sorted([four["ten"], six["ten"]])
     release(four["ten"], six["ten"])
     assert cut() == set()
+
+
+@pytest.mark.parametrize("wall", [IPSET_NFT, IPSET_LEGACY, NFTABLES], indirect=True, ids=str)
+def test_release_leaves_no_rule_on_a_bare_host(wall: Ground) -> None:
+    """Where nobody had a rule, there is none after the release; iptables' own empty table `raw` may stay, as after any of its uses."""
+    before = rules(wall.host)
+    wall.engine.drop(*TARGETS, timeout="10m", backend=wall.firewall.backend)
+    assert wall.engine.drop(*TARGETS, state="absent")["summary"]["done"] == len(TARGETS)
+    left = set(rules(wall.host).splitlines()) - set(before.splitlines())
+    own = r"table ip6? raw \{|\tchain (PREROUTING|OUTPUT) \{|\t\ttype filter hook \w+ priority raw; policy accept;|[\t}]*|\*raw|COMMIT|:(PREROUTING|OUTPUT) ACCEPT "
+    assert [line for line in left if not (wall.firewall is not NFTABLES and re.fullmatch(own, line))] == []
+
+
+# --- truth: a block that is not in force is never called done ---------------------------------------------------------------------------------
+
+# A program in the place of the real one, which it may call as $real. `changing` holds for a call that is to change something.
+STANDS_IN = """#!/bin/sh
+real=/usr/sbin/{tool}
+changing=no
+case "$*" in -f*|*-f\\ -*|restore*|--noflush*) changing=yes;; esac
+{body}
+"""
+LIES = {
+    "nft does nothing": (NFTABLES, "nft", "cat > /dev/null; exit 0"),
+    "nft changes nothing": (NFTABLES, "nft", '[ $changing = no ] || { cat > /dev/null; exit 0; }; exec $real "$@"'),
+    "nft fails": (NFTABLES, "nft", '[ $changing = no ] || { cat > /dev/null; echo "Error: no luck today" >&2; exit 1; }; exec $real "$@"'),
+    "nft does it and fails": (NFTABLES, "nft", '$real "$@"; code=$?; [ $changing = no ] && exit $code; $real flush ruleset; echo "Error: no luck today" >&2; exit 1'),
+    "somebody flushes": (NFTABLES, "nft", '$real "$@"; code=$?; [ $changing = no ] || $real flush ruleset; exit $code'),
+    "somebody makes it dormant": (NFTABLES, "nft", '$real "$@"; code=$?; [ $changing = no ] || $real "add table inet riposte { flags dormant; }"; exit $code'),
+    "somebody accepts first": (NFTABLES, "nft", '$real "$@"; code=$?; [ $changing = no ] || $real insert rule inet riposte prerouting accept; exit $code'),
+    "ipset does nothing": (IPSET_NFT, "ipset", "cat > /dev/null; exit 0"),
+    "iptables-restore does nothing": (IPSET_NFT, "iptables-restore", "cat > /dev/null; exit 0"),
+    "iptables-restore fails": (IPSET_NFT, "iptables-restore", 'cat > /dev/null; echo "Error: no luck today" >&2; exit 4'),
+    "somebody flushes the set": (IPSET_NFT, "ipset", '$real "$@"; code=$?; [ $changing = no ] || $real flush riposte4; exit $code'),
+    "somebody accepts before ours": (IPSET_NFT, "iptables-restore", '$real "$@"; code=$?; iptables -t raw -I PREROUTING -j ACCEPT; exit $code'),
+    "legacy, somebody accepts before ours": (IPSET_LEGACY, "iptables-restore", '$real "$@"; code=$?; iptables -t raw -I PREROUTING -j ACCEPT; exit $code'),
+}
+
+
+@pytest.mark.parametrize(("wall", "tool", "body"), list(LIES.values()), indirect=["wall"], ids=list(LIES))
+def test_a_block_that_is_not_in_force_fails(wall: Ground, tool: str, body: str) -> None:
+    stand_in = f"/usr/local/sbin/{tool}"
+    wanted = {"timeout": "10m", "backend": wall.firewall.backend}
+    wall.host.put(stand_in, STANDS_IN.format(tool=tool, body=body), mode=0o755)
+    failed = wall.engine.drop("203.0.113.9", **wanted)
+    (entry,) = failed["responses"]
+    assert entry["outcome"] == "failed", entry
+    assert not failed["changed"]
+    assert "203.0.113.9" in entry["message"]
+    if "fails" in body or "luck" in body:
+        assert "no luck today" in entry["message"]
+    else:
+        assert "not in force" in entry["message"]
+    wall.prove_open("203.0.113.9", ways=["forwarded in"])
+
+    wall.host.inside(["rm", stand_in])
+    assert wall.engine.drop("203.0.113.9", **wanted)["responses"][0]["outcome"] == "done"
+    wall.prove_cut("203.0.113.9")
+
+
+@pytest.mark.parametrize(
+    ("wall", "tool"), [(NFTABLES, "nft"), (IPSET_NFT, "iptables-nft-restore"), (IPSET_NFT, "iptables-restore"), (IPSET_NFT, "ipset")], indirect=["wall"], ids=str
+)
+def test_a_release_that_did_not_happen_fails(wall: Ground, tool: str) -> None:
+    wall.engine.drop("203.0.113.9", timeout="10m", backend=wall.firewall.backend)
+    wall.host.put(f"/usr/local/sbin/{tool}", STANDS_IN.format(tool=tool, body='[ "$1" != list ] && [ "$1" != save ] && exit 0; exec $real "$@"'), mode=0o755)
+    released = wall.engine.drop("203.0.113.9", state="absent")
+    outcome = released["responses"][0]["outcome"]
+    if set(wall.ways("203.0.113.9", timeout=0.3).values()) == {CUT}:
+        assert outcome == "failed", released
+        assert not released["changed"]
+        wall.host.inside(["rm", f"/usr/local/sbin/{tool}"])
+        assert wall.engine.drop("203.0.113.9", state="absent")["responses"][0]["outcome"] == "done"
+    else:
+        assert outcome == "done", released
+    wall.prove_open("203.0.113.9")
+
+
+# --- which firewall ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_what_works_and_stays_with_what_holds(lab: Lab, fresh_host: Host) -> None:
+    """And says which and why."""
+
+    def sh(line: str) -> Task:
+        return task("ansible.builtin.command", argv=["sh", "-c", line])
+
+    def block(address: str, **options: object) -> Task:
+        return task("firewall_drop", targets=[address], timeout="10m", **options)
+
+    away, back = "mv /usr/sbin/{0} /usr/sbin/{0}.away", "mv /usr/sbin/{0}.away /usr/sbin/{0}"
+    release = task("respond", release=["203.0.113.1", "203.0.113.2", "203.0.113.3"])
+    answers = iter(
+        steps(
+            lab,
+            fresh_host,
+            *(block("203.0.113.1"), block("203.0.113.2", backend="ipset"), block("203.0.113.2", backend="nftables"), release),
+            *(sh(away.format("nft")), block("203.0.113.1").check(), block("203.0.113.1"), sh(back.format("nft"))),
+            *(block("203.0.113.2"), block("203.0.113.3", backend="nftables"), release),
+            *(sh("printf '#!/bin/sh\\necho permission denied >&2\\nexit 1\\n' > /usr/local/sbin/nft; chmod 755 /usr/local/sbin/nft"), block("203.0.113.1")),
+            *(release, sh("rm /usr/local/sbin/nft"), block("203.0.113.1"), release),
+            *(sh(away.format("nft")), sh(away.format("ipset")), block("203.0.113.1"), block("203.0.113.1", backend="ipset"), task("response_info")),
+        )
+    )
+
+    def entry(answer: dict[str, Any]) -> tuple[str, str, str]:
+        (each,) = answer["responses"]
+        return each["outcome"], each["backend"], each["message"]
+
+    outcome, backend, why = entry(next(answers))
+    assert (outcome, backend) == ("done", "nftables")
+    assert "nftables (the first of nftables, ipset that works here)" in why
+    answer = next(answers)
+    assert answer["failed"]
+    assert "backend ipset: this host's blocks are held by nftables" in answer["msg"]
+    outcome, backend, why = entry(next(answers))
+    assert (outcome, backend) == ("done", "nftables")
+    assert next(answers)["summary"]["done"] == 2
+
+    next(answers)
+    outcome, backend, _why = entry(next(answers))
+    assert (outcome, backend) == ("done", "ipset")
+    outcome, backend, why = entry(next(answers))
+    assert (outcome, backend) == ("done", "ipset")
+    assert "passed over nftables: not installed" in why
+    next(answers)
+    outcome, backend, why = entry(next(answers))
+    assert (outcome, backend) == ("done", "ipset")
+    assert "ipset holds this host's blocks" in why
+    answer = next(answers)
+    assert answer["failed"]
+    assert "backend nftables: this host's blocks are held by ipset" in answer["msg"]
+    next(answers)
+
+    next(answers)
+    outcome, backend, why = entry(next(answers))
+    assert (outcome, backend) == ("done", "ipset")
+    assert "passed over nftables: nft" in why
+    assert "permission denied" in why
+    next(answers), next(answers)
+    assert entry(next(answers))[:2] == ("done", "nftables")
+    next(answers)
+
+    next(answers), next(answers)
+    answer = next(answers)
+    assert answer["failed"]
+    assert "no firewall works on this host, so nothing is blocked: nftables: not installed; ipset: not installed" in answer["msg"]
+    answer = next(answers)
+    assert answer["failed"]
+    assert "ipset: its programs are not installed on this host" in answer["msg"]
+    answer = next(answers)
+    assert not answer["failed"]
+    assert answer["responses"] == []
+
+
+@pytest.mark.parametrize("wall", [(NFTABLES, "bookworm"), (NFTABLES, "trixie"), (IPSET_NFT, "bookworm")], indirect=True, ids=["bookworm", "trixie", "ipset"])
+def test_beside_firewalld(wall: Ground) -> None:
+    """firewalld's rules stay as they are; a block in a table of our own outlives its reload, one in a set it destroys comes back with the next run."""
+    open_port = f"firewall-cmd --quiet --permanent --zone=public --set-target=ACCEPT; firewall-cmd --quiet --add-port={PORT}/tcp --permanent"
+    wall.host.ssh(f"systemctl start firewalld && {open_port} && firewall-cmd --quiet --reload")
+    assert wall.host.ssh("firewall-cmd --state").stdout.strip() == "running"
+    wall.prove_open("203.0.113.9")
+    before = rules(wall.host)
+    first = wall.engine.drop("203.0.113.9", timeout="1h", backend=wall.firewall.backend)
+    wall.prove_cut("203.0.113.9")
+    wall.engine.drop("203.0.113.9", state="absent")
+    left = set(rules(wall.host).splitlines()) - set(before.splitlines())
+    assert not any("RIPOSTE" in line or "riposte" in line for line in left)
+    if wall.firewall is NFTABLES:
+        assert rules(wall.host) == before
+
+    first = wall.engine.drop("203.0.113.9", timeout="1h", backend=wall.firewall.backend)
+    wall.host.ssh("firewall-cmd --quiet --reload")
+    again = wall.engine.drop("203.0.113.9", timeout="1h", backend=wall.firewall.backend)
+    assert again["changed"] == (wall.firewall is not NFTABLES)
+    assert again["responses"][0]["until"] == first["responses"][0]["until"]
+    wall.prove_cut("203.0.113.9")
+    if wall.firewall is NFTABLES:
+        for command in ("firewall-cmd --quiet --complete-reload", "systemctl restart firewalld", "systemctl stop firewalld"):
+            wall.host.ssh(command)
+            wall.prove_cut("203.0.113.9")

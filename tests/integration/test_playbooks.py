@@ -59,8 +59,9 @@ class Controller:
 def controller(lab: Lab, hosts: list[Host], tmp_path: Path, core: str) -> Iterator[Controller]:
     controller = Controller(lab, hosts, tmp_path, core)
     yield controller
-    controller.run("release", "-e", f"riposte_target={ATTACKER}")
-    assert controller.blocked() == []
+    if controller.blocked():
+        controller.run("release", "-e", f"riposte_target={ATTACKER}")
+        assert controller.blocked() == []
 
 
 @BOTH
@@ -85,7 +86,7 @@ def test_an_alert_is_answered_on_its_own_agent_once(controller: Controller) -> N
     release = controller.run("release", "-e", "riposte_target=1795492383.6793")
     assert release.rc == 0
     assert controller.blocked() == []
-    assert "nothing stands here under 1795492383.6793" in release.stdout  # on web2
+    assert "1795492383.6793  -         unchanged  -     nothing stands under this name" in release.stdout  # on web2
     assert "nothing stands on these hosts" in controller.run("report").stdout
 
 
@@ -130,7 +131,7 @@ def test_a_batch_with_a_bad_line_does_the_rest_and_names_the_bad_one(controller:
 
 
 @BOTH
-@pytest.mark.parametrize("limit", ["web1", "web1,localhost", "web2"])
+@pytest.mark.parametrize("limit", ["web1", "web1,localhost"])
 def test_a_limit_that_leaves_planned_hosts_or_the_plan_out_is_an_error(controller: Controller, limit: str) -> None:
     controller.policy("all")
     run = controller.respond("--limit", limit)
@@ -190,7 +191,7 @@ def test_a_release_needs_a_name(controller: Controller, words: list[str]) -> Non
 def test_an_empty_pattern_of_hosts_means_nobody(controller: Controller) -> None:
     assert controller.respond().rc == 0
     run = controller.run("release", "-e", f"riposte_target={ATTACKER}", "-e", "riposte_hosts=")
-    assert f"{ATTACKER}  firewall_drop  done" not in run.stdout
+    assert "firewall_drop  done" not in run.stdout
     assert controller.blocked() == ["web1"]
 
 
@@ -198,7 +199,7 @@ def test_an_empty_pattern_of_hosts_means_nobody(controller: Controller) -> None:
 def test_a_plan_reads_agent_ids_wherever_the_inventory_has_them(lab: Lab, tmp_path: Path, core: str) -> None:
     """Nothing is connected to: the hosts do not exist."""
     for name, text in {
-        "inventory/hosts.ini": "[web]\nweb1 wazuh_agent_id=001\nweb2 wazuh_agent_id=010\nweb3\nweb4 wazuh_agent_id='{{ broken'\n[one]\nweb5\n",
+        "inventory/hosts": "[web]\nweb1 wazuh_agent_id=001\nweb2 wazuh_agent_id=010\nweb3\nweb4 wazuh_agent_id='{{ broken'\n[one]\nweb5\n",
         "inventory/hosts.yml": "web: {hosts: {web6: {wazuh_agent_id: 012}, web7: {other: '{{ broken', wazuh_agent_id: '007'}}}",
         "inventory/host_vars/web3.yml": "wazuh_agent_id: '003'",
         "inventory/group_vars/one.yml": "wazuh_agent_id: '005'",

@@ -132,13 +132,20 @@ class ShadowLine(NamedTuple):
     def locked(self) -> bool:
         return bool(_LOCK.match(self.password)) and self.expired
 
+    @property
+    def trouble(self) -> str | None:
+        """Why a lock of this line could not be undone exactly."""
+        if self.mark and not self.ours:
+            return f"account {self.name}: field 9 of its line in /etc/shadow is in use ({shown(self.mark)}), so a lock could not be marked as ours"
+        if not _DAYS.match(self.expires):
+            return f"account {self.name}: its expiry {shown(self.expires)} in /etc/shadow is not a number of days, so it could not be put back"
+        return None
+
     def lock(self, until: float | None) -> ShadowLine:
         """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile."""
-        if self.mark and not self.ours:
-            raise ToolError(f"account {self.name}: field 9 of its line in /etc/shadow is in use ({shown(self.mark)}), so a lock could not be marked as ours")
+        if self.trouble:
+            raise ToolError(self.trouble)
         bare = self.unlock()
-        if not _DAYS.match(bare.expires):
-            raise ToolError(f"account {self.name}: its expiry {shown(bare.expires)} in /etc/shadow is not a number of days, so it could not be put back")
         before = int(bare.expires) + 1 if bare.expires else 0
         end = round(until) if until else 0
         return bare._replace(password=f"*riposte-{end}*{bare.password}", expires=EXPIRED, mark=f"72{before:07d}")
@@ -167,17 +174,18 @@ class Shadow:
         self._path = paths.at("etc/shadow")
         self._end_sessions = end_sessions
         self._lines: dict[str, ShadowLine] = {}
+        self._accounts: dict[str, Account] = {}
         self._busy: dict[int, list[int]] = {}
 
     def read(self) -> dict[str, Seen]:
         self._lines = {line.name: line for line in map(_parsed, _text(self._path).split("\n")) if line}
         ours = [line for line in self._lines.values() if line.ours]
         self._busy = self._processes() if ours and self._end_sessions else {}
-        accounts = read_accounts(self._paths)
-        return {line.name: Seen(line.locked and not self._pids(accounts, line.name), line.until) for line in ours}
+        self._accounts = read_accounts(self._paths)
+        return {line.name: Seen(line.locked and not self._pids(line.name), line.until) for line in ours}
 
-    def _pids(self, accounts: Mapping[str, Account], name: str) -> list[int]:
-        return self._busy.get(accounts[name].uid, []) if name in accounts else []
+    def _pids(self, name: str) -> list[int]:
+        return self._busy.get(self._accounts[name].uid, []) if name in self._accounts else []
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
         try:
@@ -191,16 +199,23 @@ class Shadow:
         if self._end_sessions:
             accounts = read_accounts(self._paths)
             for name in put:
-                self._end(name, accounts[name].uid)
+                if name in accounts:
+                    self._end(name, accounts[name].uid)
 
     def _end(self, name: str, uid: int) -> None:
-        """Kills until nothing of the account is left; a process that cannot die within 10 seconds is an error."""
+        """Ends every process of the account; one that cannot die within 10 seconds is an error.
+
+        All are stopped before the first is killed, so that none can start another in the place of one that died.
+        """
         deadline = time.monotonic() + 10
-        while pids := self._processes().get(uid):
+        stopped: set[int] = set()
+        while pids := set(self._processes().get(uid, ())):
             if time.monotonic() > deadline:
-                raise ToolError(f"account {name}: locked, but these processes of it could not be ended: {', '.join(map(str, pids[:10]))}")
-            for pid in pids:
-                _kill(pid, uid)
+                raise ToolError(f"account {name}: locked, but these processes of it could not be ended: {', '.join(map(str, sorted(pids)[:10]))}")
+            running = pids - stopped
+            for pid in running or pids:
+                _signal(pid, uid, signal.SIGSTOP if running else signal.SIGKILL)
+            stopped = stopped | running if running else set()
 
     def _processes(self) -> dict[int, list[int]]:
         """Live processes by uid (real, effective or saved)."""
@@ -224,8 +239,11 @@ class Shadow:
         return json.dumps({"password_locked": line.password.startswith(("!", "*")), "expires": line.expires or None})
 
     def missing(self, target: str) -> str | None:
-        if target in self._lines and target in read_accounts(self._paths):
-            return None
+        line, account = self._lines.get(target), self._accounts.get(target)
+        if line and account:
+            if self._end_sessions and account.uid == 0:
+                return f"account {target}: it has uid 0, and what runs as uid 0 is this host itself: say end_sessions: false to lock it all the same"
+            return line.trouble
         try:
             pwd.getpwnam(target)
         except KeyError:
@@ -256,16 +274,17 @@ def _owners(status: str) -> set[int]:
     return set(map(int, found.groups())) if found and "\nState:\tZ" not in text else set()
 
 
-def _kill(pid: int, uid: int) -> None:
-    """Kills by pidfd, so that a number given to another process meanwhile is not hit, and waits up to a second for the end."""
+def _signal(pid: int, uid: int, number: int) -> None:
+    """Signals by pidfd, so that a number given to another process meanwhile is not hit; waits up to a second for the end of one that is killed."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
         if uid in _owners(f"/proc/{pid}/status"):
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-            select.select([handle], [], [], 1)
+            signal.pidfd_send_signal(handle, number)
+            if number == signal.SIGKILL:
+                select.select([handle], [], [], 1)
     except ProcessLookupError:
         return
     finally:

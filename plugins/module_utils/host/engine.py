@@ -188,18 +188,16 @@ def _by_target(name: str) -> Request:
 
 def _adopt(context: RunContext) -> None:
     """Records what carries our mark on this host: the ledger is new, or was lost."""
-    rows = []
+    rows: dict[tuple[str, str], Row] = {}
     for response in KINDS:
         for backend in kind_of(response, end_sessions=False).backends(context.runner, context.paths):
             try:
                 seen = backend.read()
             except ToolError:  # a backend that does not work holds nothing that could be told; the run's own read says so where it matters
                 continue
-            rows += [context.adopted(response, backend.name, target, each.until) for target, each in seen.items()]
-    try:
-        context.ledger.write(new=rows)
-    except LedgerFull:
-        context.persisted = False
+            for target, each in seen.items():
+                rows.setdefault((response, target), context.adopted(response, backend.name, target, each.until))
+    context.adopt(rows.values())
 
 
 @contextmanager

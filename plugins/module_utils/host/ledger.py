@@ -26,8 +26,8 @@ ADDING, CHANGING, STANDING, REMOVING, ENDED = "adding", "changing", "standing", 
 KEPT_SECONDS = 90 * 86400
 KEPT_ROWS = 200_000
 _FULL = ("full", "readonly", "read-only", "unable to open", "disk i/o")
-_SCHEMA = f"""
-CREATE TABLE response (
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS response (
   id TEXT PRIMARY KEY,
   response TEXT NOT NULL,          -- kind: firewall_drop, disable_account
   target TEXT NOT NULL,            -- canonical spelling
@@ -44,9 +44,8 @@ CREATE TABLE response (
   ended_by TEXT,                   -- expired, released, failed, held, refused
   message TEXT NOT NULL            -- why it was held, refused or failed
 ) WITHOUT ROWID;
-CREATE UNIQUE INDEX one_open ON response (response, target) WHERE phase != 'ended';
-CREATE INDEX recent ON response (since);
-PRAGMA user_version = {VERSION};
+CREATE UNIQUE INDEX IF NOT EXISTS one_open ON response (response, target) WHERE phase != 'ended';
+CREATE INDEX IF NOT EXISTS recent ON response (since);
 """
 
 
@@ -86,7 +85,7 @@ def new_id() -> str:
 
 
 class Ledger:
-    """An open ledger. `fresh`: it was made just now, so what stands on the host is still to be recorded."""
+    """An open ledger. `fresh`: what stands on the host without a record is still to be adopted; its version is 0 until then, whoever dies meanwhile."""
 
     def __init__(self, database: sqlite3.Connection, fresh: bool):
         self._database = database
@@ -104,7 +103,7 @@ class Ledger:
                 os.close(os.open(paths.ledger, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             database = sqlite3.connect(paths.ledger, timeout=10, isolation_level=None)
             try:
-                return cls._prepared(database, fresh=not exists)
+                return cls._prepared(database, make=write)
             except sqlite3.Error:
                 database.close()
                 raise
@@ -112,18 +111,20 @@ class Ledger:
     @classmethod
     def in_memory(cls) -> Ledger:
         """An empty one that leaves nothing on the host."""
-        return cls._prepared(sqlite3.connect(":memory:", isolation_level=None), fresh=True)
+        return cls._prepared(sqlite3.connect(":memory:", isolation_level=None), make=True)
 
     @classmethod
-    def _prepared(cls, database: sqlite3.Connection, fresh: bool) -> Ledger:
+    def _prepared(cls, database: sqlite3.Connection, make: bool) -> Ledger:
         database.execute("PRAGMA synchronous = FULL")
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise LedgerError(f"ledger: its schema {version} is newer than this program's {VERSION}; update this side of riposte.active_response")
+        if version == 0 and not make:
+            database.close()
+            return cls.in_memory()
         if version == 0:
             database.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
-            fresh = True
-        return cls(database, fresh)
+        return cls(database, fresh=version == 0)
 
     def close(self) -> None:
         self._database.close()
@@ -169,11 +170,20 @@ class Ledger:
 
     def write(self, new: Iterable[Row] = (), changed: Iterable[Row] = ()) -> None:
         """Adds new rows and brings known ones (by id) to their phase, backend, end and outcome, in one transaction."""
-        marks = ", ".join("?" * len(Row._fields))
         update = "UPDATE response SET phase = ?, backend = ?, until = ?, ended = ?, ended_by = ? WHERE id = ?"
         with self._transaction():
             self._database.executemany(update, ((row.phase, row.backend, row.until, row.ended, row.ended_by, row.id) for row in changed))
-            self._database.executemany(f"INSERT INTO response ({_COLUMNS}) VALUES ({marks})", new)
+            self._insert(new)
+
+    def _insert(self, rows: Iterable[Row]) -> None:
+        marks = ", ".join("?" * len(Row._fields))
+        self._database.executemany(f"INSERT INTO response ({_COLUMNS}) VALUES ({marks})", rows)
+
+    def adopt(self, rows: Iterable[Row]) -> None:
+        """Records what stood on the host before this ledger, and that this is done."""
+        with self._transaction():
+            self._insert(rows)
+            self._database.execute(f"PRAGMA user_version = {VERSION}")
 
     def prune(self, now: float) -> None:
         """Forgets history that is old or too long."""

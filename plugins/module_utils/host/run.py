@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -60,6 +60,17 @@ class RunContext:
             mark_standing(self.paths, True)  # first: a tick that is skipped would settle nothing after a crash
             self.ledger.write(new, changed)
 
+    def adopt(self, rows: Collection[Row]) -> None:
+        """As write, for what stood on the host before the ledger."""
+        try:
+            if rows and self.persisted and not self.check:
+                mark_standing(self.paths, True)
+            self.ledger.adopt(rows)
+        except LedgerFull:
+            self.persisted = False
+            self.ledger = Ledger.in_memory()
+            self.ledger.adopt(rows)
+
     def adopted(self, response: str, backend: str, target: str, until: float | None) -> Row:
         reason = "found in force without a record"
         return Row(new_id(), response, target, backend, STANDING, self.now, until, reason, origin="rebuilt")
@@ -110,8 +121,8 @@ class Run:
         self._carry_out()
 
     def look(self) -> list[Look]:
-        """What is recorded, each beside what the host shows; nothing is changed."""
-        if not self._begin():
+        """What is recorded, each beside what the host shows; nothing is changed. A host without a tool for what it does not have is no problem."""
+        if not self.context.ledger.open_rows(self.requests[0][0].response) or not self._begin():
             return []
         looks = []
         for row in self.context.ledger.standing(self.kind.name):
@@ -188,14 +199,14 @@ class Run:
         if lifetime is None or guard is None:
             self._take_step(request, item, plan_absent(known, self.context.now))
             return
-        absent = self.backend.missing(item.target)
-        if absent:
-            item.outcome, item.message = FAILED, absent
-            return
         try:
             guard.check(item.target)
         except Refused as refusal:
             self._note(request, item, REFUSED, str(refusal))
+            return
+        absent = self.backend.missing(item.target)
+        if absent:
+            item.outcome, item.message = FAILED, absent
             return
         step = plan_present(lifetime, known, self.context.now, self.backend.capabilities.longest)
         held = self.breaker.trips() if step.action == "add" and request.alert_id else None

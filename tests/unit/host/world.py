@@ -77,16 +77,17 @@ class World:
                 raise BadInput(f"response {response}: no such kind")
             return MemoryKind(self, response)
 
-        ledger_write = Ledger.write
+        def mortal(write: Callable[..., None]) -> Callable[..., None]:
+            def writes(*args: Any, **named: Any) -> None:
+                self.fault("before ledger write")
+                write(*args, **named)
+                self.fault("after ledger write")
 
-        def write(ledger: Ledger, *args: Any, **named: Any) -> None:
-            self.fault("before ledger write")
-            ledger_write(ledger, *args, **named)
-            self.fault("after ledger write")
+            return writes
 
         with mock.patch.object(engine_module, "kind_of", kind_of), mock.patch.object(run_module, "kind_of", kind_of):
             with mock.patch.object(run_module, "tick_problem", lambda *_args: None if self.tick_installed else "no tick is installed"):
-                with mock.patch.object(Ledger, "write", write):
+                with mock.patch.object(Ledger, "write", mortal(Ledger.write)), mock.patch.object(Ledger, "adopt", mortal(Ledger.adopt)):
                     yield self
 
     def rows(self) -> list[Row]:

@@ -52,7 +52,7 @@ class FirewallDrop:
             raise BadInput(f"backend {wanted}: this host's blocks are held by {holding}; release them first, or say backend: auto")
         if holding is not None or wanted != "auto":
             return self._named(runner, holding or wanted), f"{holding} holds this host's blocks" if holding else "asked for"
-        return _first_that_works(self.backends(runner, paths))
+        return _first_that_works(runner)
 
     def _named(self, runner: Runner, name: str) -> Backend:
         chosen = next(each for each in BACKENDS if each.name == name)
@@ -61,9 +61,13 @@ class FirewallDrop:
         return chosen(runner)
 
 
-def _first_that_works(candidates: Sequence[Backend]) -> tuple[Backend, str]:
+def _first_that_works(runner: Runner) -> tuple[Backend, str]:
     reasons = []
-    for backend in candidates:
+    for each in BACKENDS:
+        if not each.installed():
+            reasons.append(f"{each.name}: not installed")
+            continue
+        backend = each(runner)
         try:
             backend.read()
         except ToolError as error:
@@ -71,5 +75,5 @@ def _first_that_works(candidates: Sequence[Backend]) -> tuple[Backend, str]:
         else:
             passed = f"; passed over {'; '.join(reasons)}" if reasons else ""
             return backend, f"the first of {', '.join(each.name for each in BACKENDS)} that works here{passed}"
-    why = "; ".join(reasons) or "none of them is installed"
+    why = "; ".join(reasons)
     raise ToolError(f"no firewall works on this host, so nothing is blocked: {why} (needed: nft, or ipset with iptables)")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import marshal
 import os
 import sys
-import zipimport
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
@@ -64,11 +63,12 @@ def compile_and_keep(archive: str, path: str, wanted: Identity) -> Codes | None:
         return None
     import zipfile
 
-    loader = zipimport.zipimporter(archive)
+    codes = {}
     with zipfile.ZipFile(archive) as opened:
-        files = [name for name in opened.namelist() if name.endswith(".py") and "/" in name]
-    modules = [name[: -len(".py")].replace("/", ".").removesuffix(".__init__") for name in files]
-    codes = {name: loader.get_code(name) for name in modules}
+        for file in opened.namelist():
+            if file.endswith(".py") and "/" in file:
+                name = file[: -len(".py")].replace("/", ".").removesuffix(".__init__")
+                codes[name] = compile(opened.read(file), f"{archive}/{file}", "exec", dont_inherit=True)
     _write(path, marshal.dumps((wanted, codes)))
     return codes
 
