@@ -59,7 +59,8 @@ namespace Riposte.ActiveResponse
             if (!known.InForce)
                 return new Step("restore", "done", until);
             long inForce = known.InForceUntil ?? standing.Value;
-            return SameEnd(until, inForce) ? new Step("none", "unchanged", until) : new Step("extend", "done", until);
+            bool asRecorded = !known.Recorded || SameEnd(until, known.RecordedUntil);
+            return asRecorded && SameEnd(until, inForce) ? new Step("none", "unchanged", until) : new Step("extend", "done", until);
         }
 
         /// <summary>The end that stands, or null. What was due already does not count; without a record the system's own end does.</summary>

@@ -128,7 +128,7 @@ def _stream(module: AnsibleModule, answer: dict[str, Any], results: Sequence[Res
         write((", " if number else "") + json.dumps(each.as_dict()))
     write("]}\n")
     module.do_cleanup_files()
-    sys.exit(1 if "failed" in answer else 0)
+    raise SystemExit(1 if "failed" in answer else 0)
 
 
 def _diff(results: Sequence[Result]) -> dict[str, str]:

@@ -36,6 +36,7 @@ options:
     description:
       - A YAML file on the controller that says which alerts call for which responses. Its keys are described in the example below.
         All its errors are told at once.
+      - Rules and responses are taken in their order. Of two timeouts for one target on one host the first stands.
       - A relative path counts from the directory in which C(ansible-playbook) was started.
     type: str
     required: true

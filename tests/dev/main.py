@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     add("docs", _docs, "build the documentation of modules and roles as HTML")
     bench = add("bench", _bench, "measure, beside what people do today")
     bench.add_argument("name", nargs="*", help="programs of tests/bench, without .py; none means all")
-    add("lab", _lab, "raise practice hosts and say how to log in (lab down: take them away)", own_help=False)
+    add("lab", _lab, "raise practice hosts and say how to log in; Ctrl-C takes them away", own_help=False)
     return parser
 
 

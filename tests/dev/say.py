@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -102,12 +103,25 @@ def _shown(words: Sequence[str]) -> str:
 
 
 def follow(argv: Sequence[object], env: dict[str, str] | None = None) -> int:
-    """Run a command in the foreground, its output as it comes; the value is its exit code."""
+    """Run a command in the foreground, its output as it comes; the value is its exit code.
+
+    Who is told to stop lets the child clean up first, then raises Stop. (Ctrl-C reaches the child by the terminal.)
+    """
+    told: list[int] = []
     sys.stdout.flush()
     child = subprocess.Popen([str(word) for word in argv], cwd=ROOT, env={**os.environ, **(env or {})})
-    while True:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            # The terminal has told the child too: let it clean up, and report how it ended.
-            continue
+
+    def hear(number: int, frame: object) -> None:
+        told.append(number)
+        if number == signal.SIGTERM:
+            child.terminate()
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = child.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if told:
+        raise Stop(f"interrupted by {signal.Signals(told[0]).name}")
+    return code

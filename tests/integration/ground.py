@@ -105,6 +105,25 @@ class Ground:
         self.host.power_on()
         self.host.listen(PORT)
 
+    def stand_in(self, tool: str, text: str | None) -> None:
+        """Puts a program where it is found before the real one of that name, or takes it away again."""
+        path = f"/usr/local/sbin/{tool}"
+        if text is None:
+            self.host.inside(["rm", path])
+        else:
+            self.host.put(path, text, mode=0o755)
+
+    @contextlib.contextmanager
+    def without(self, tool: str) -> Iterator[None]:
+        """The host has no such program."""
+        self.host.inside(["mv", f"/usr/sbin/{tool}", f"/usr/sbin/{tool}.away"])
+        yield
+        self.host.inside(["mv", f"/usr/sbin/{tool}.away", f"/usr/sbin/{tool}"])
+
+    def wipe(self) -> None:
+        """As if the collection had never been here, and nobody had a rule."""
+        self.host.inside(["sh", "-c", WIPE])
+
     def seconds_left(self, target: str) -> float | None:
         """How long the kernel itself will keep a member of our sets, None = for ever. KeyError when it is no member."""
         return _members(self)[target]
@@ -112,6 +131,10 @@ class Ground:
     def members(self) -> list[str]:
         """What our sets hold, in order, so that a duplicate shows."""
         return sorted(_members(self))
+
+    def members_or_none(self) -> list[str] | None:
+        """As members, None when not even our sets are there."""
+        return self.members() if "riposte" in rules(self.host) else None
 
     def _addresses(self, source: str) -> tuple[str, str]:
         six = ":" in source
@@ -160,8 +183,8 @@ def _introduce(peer: Peer, host: Host) -> None:
 
 def _members(wall: Ground) -> dict[str, float | None]:
     if wall.firewall.backend == "ipset":
-        lines = [line.split() for line in wall.host.inside(["ipset", "save"]).stdout.splitlines() if line.startswith("add riposte4 ") or line.startswith("add riposte6 ")]
-        return {word[2]: float(word[4]) or None for word in lines}
+        lines = [line.split() for line in wall.host.inside(["ipset", "save"]).stdout.splitlines()]
+        return {word[2]: float(word[4]) or None for word in lines if word[0] == "add" and word[1] in ("riposte4", "riposte6")}
     listed = json.loads(wall.host.inside(["nft", "-j", "list", "table", "inet", "riposte"]).stdout)["nftables"]
     found: dict[str, float | None] = {}
     for each in [entry["set"] for entry in listed if "set" in entry]:
@@ -181,6 +204,13 @@ nft=/usr/sbin/nft; [ -x $nft ] || nft=/usr/sbin/nft.away
 $nft list ruleset
 for family in ip ip6; do for flavour in nft legacy; do echo "== ${family}tables-$flavour"; ${family}tables-$flavour-save; done; done
 echo "== ipset"; ipset save
+"""
+WIPE = """
+rm -rf /var/lib/riposte /usr/local/sbin/*
+for tool in nft ipset; do [ -x /usr/sbin/$tool ] || mv /usr/sbin/$tool.away /usr/sbin/$tool; done
+nft flush ruleset
+for tool in iptables-legacy ip6tables-legacy; do for table in raw filter; do $tool -t $table -F; $tool -t $table -X; done; done
+ipset destroy
 """
 LEDGER = "find /var/lib/riposte /etc/riposte -type f 2>/dev/null | sort | xargs -r sha256sum"
 STATE = f"({LISTING}) 2>/dev/null; echo '== ledger'; {LEDGER}"

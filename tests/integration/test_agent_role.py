@@ -8,23 +8,24 @@ import re
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.ground import without_counts
 from tests.integration.modules import module
 from tests.lab import Host, Lab, Peer
 from tests.lab.system import Completed
 
 BLOCKED = ["203.0.113.9", "2001:db8::7", "198.51.100.0/24"]
-PASSWORD = "correct horse"  # noqa: S105
+PASSWORD = "correct horse"
 TICK = 35  # seconds within which the timer has come round
 
 # All files with type, mode, owner and link target, the content of those that are kept, every rule, and systemd's own view. Left out: what the running
 # system and Ansible's visit write by themselves.
 TRACE = r"""
-find / /run -xdev \( -path /root/.ansible -o -path /run/log -o -path /run/systemd -o -path /run/user -o -path /var/log \) -prune -o -printf '%p %y %m %U:%G %l\n' | sort
+find / /run -xdev \( -path /root/.ansible -o -path /run/log -o -path /run/systemd -o -path /run/user -o -path /var/log \) -prune \
+    -o -printf '%p %y %m %U:%G %l\n' | sort
 find /etc /usr/local /var/lib /boot -xdev -type f -print0 | sort -z | xargs -0 sha256sum
 nft list ruleset
 systemctl list-unit-files --no-legend
@@ -46,7 +47,7 @@ def run_deploy(lab: Lab, host: Host, *words: str, core: str = "newest", **variab
 
 
 def trace(host: Host) -> str:
-    return host.inside(["sh", "-c", TRACE]).stdout
+    return without_counts(host.inside(["sh", "-c", TRACE]).stdout)
 
 
 def riposte(host: Host, *words: str) -> Completed:
@@ -81,10 +82,10 @@ def add_user(host: Host, user: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def agent(lab: Lab, host: Host) -> Iterator[Host]:
+def agent(lab: Lab, host: Host) -> Host:
     """The module's host with the role on it."""
     deploy(lab, host)
-    yield host
+    return host
 
 
 @pytest.fixture
@@ -120,9 +121,176 @@ def test_the_agent_comes_once_and_goes_without_a_trace(lab: Lab, fresh_host: Hos
     module(lab, host, "firewall_drop", core=core, targets=BLOCKED, timeout="10m")
     module(lab, host, "disable_account", core=core, targets=["mallory"], timeout="10m")
     assert "riposte" in host.inside(["nft", "list", "ruleset"]).stdout
+    riposte(host, "tick")  # has compiled itself
     standing = trace(host)
     assert deploy(lab, host, "--check", core=core, riposte_agent_state="absent") > 0
     assert trace(host) == standing
     assert deploy(lab, host, core=core, riposte_agent_state="absent") > 0
     assert trace(host) == before
     assert deploy(lab, host, core=core, riposte_agent_state="absent") == 0
+
+
+# --- what was promised is kept while nobody looks -----------------------------------------------------------------------------------------
+
+
+def test_a_lock_ends_by_the_tick_and_the_account_is_as_it_was(lab: Lab, clean: Host) -> None:
+    before = add_user(clean, "carol")
+    done = module(lab, clean, "disable_account", targets=["carol"], timeout="3s", reason="brute forced")
+    assert done["responses"][0]["outcome"] == "done", done
+    assert not clean.can_login("carol", password=PASSWORD)
+    clean.wait_for(lambda: shadow_line(clean, "carol") == before, "carol's lock to end by the tick", timeout=TICK)
+    assert clean.can_login("carol", password=PASSWORD)
+    assert "done: disable_account carol: taken away" in [entry["MESSAGE"] for entry in journal(clean, "riposte-tick.service")]
+    assert not clean.exists("/var/lib/riposte/standing")
+
+
+def test_a_flushed_block_comes_back_with_the_rest_of_its_time(lab: Lab, clean: Host) -> None:
+    address = BLOCKED[0]
+    module(lab, clean, "firewall_drop", targets=BLOCKED, timeout="10m", since=str(int(time.time()) - 300))
+    clean.inside(["nft", "flush", "ruleset"])
+    assert seconds_left(clean, address) is None
+    left = clean.wait_for(lambda: seconds_left(clean, address), f"{address} to be blocked again", timeout=TICK)
+    assert left is not None
+    assert 300 - TICK <= left <= 301
+    assert riposte(clean, "check").rc == 0
+
+
+def test_nothing_runs_while_nothing_stands(clean: Host) -> None:
+    ran = clean.inside(["systemctl", "start", "riposte-tick.service"], check=False)
+    shown = clean.inside(["systemctl", "show", "riposte-tick.service", "-p", "ConditionResult"]).stdout
+    assert (ran.rc, shown) == (0, "ConditionResult=no\n")
+
+
+@pytest.mark.parametrize("firewall", ["nftables.service", "firewalld.service"])
+@pytest.mark.on("bookworm", "trixie")
+def test_after_a_power_cut_what_is_due_is_back_before_anybody_can_connect(lab: Lab, fresh_host: Host, attacker: Peer, visitor: Peer, firewall: str) -> None:
+    host = fresh_host
+    deploy(lab, host)
+    host.inside(["systemctl", "enable", firewall])  # both load rules of their own at boot; nftables begins with `flush ruleset`
+    module(lab, host, "firewall_drop", targets=[attacker.address4], timeout="10m", since=str(int(time.time()) - 300))
+    host.power_cut()
+    host.power_on(wait=False)
+    seen = set()
+
+    def open_to_others() -> bool:
+        seen.add(attacker.connect(host.address4, 22, timeout=0.1))
+        return visitor.connect(host.address4, 22, timeout=0.1) == "open"
+
+    wait_for(open_to_others, "the visitor to reach sshd after the boot", timeout=60)
+    host.wait_up()
+    seen.add(attacker.connect(host.address4, 22, timeout=0.3))
+    assert "open" not in seen
+    assert "timeout" in seen
+
+    left = seconds_left(host, attacker.address4)
+    assert left is not None
+    assert 200 < left <= 301
+    restored = [entry for entry in journal(host, "riposte-tick.service") if f"done: firewall_drop {attacker.address4}: in force until" in str(entry["MESSAGE"])]
+    [begun] = [entry for entry in journal(host, firewall) if str(entry["MESSAGE"]).startswith(("Finished", "Started"))]
+    listening = [entry for entry in journal(host, "ssh.service") if "Server listening" in str(entry["MESSAGE"])]
+    order = [int(entry["__MONOTONIC_TIMESTAMP"]) for entry in (begun, restored[0], listening[0])]
+    assert order == sorted(order)
+    assert "ordering cycle" not in host.inside(["journalctl", "-b"]).stdout
+    host.wait_booted()
+    assert firewall in host.inside(["systemctl", "list-units", "--state=active", "--no-legend", "--plain"]).stdout
+
+
+def test_with_cron_the_tick_comes_every_minute_and_systemds_is_gone(lab: Lab, clean: Host) -> None:
+    before = add_user(clean, "dave")
+    assert deploy(lab, clean, riposte_agent_tick="cron") > 0
+    assert deploy(lab, clean, riposte_agent_tick="cron") == 0
+    assert clean.inside(["systemctl", "list-units", "--all", "--no-legend", "--plain", "riposte*"]).stdout == ""
+    assert riposte(clean, "check").rc == 0
+
+    done = module(lab, clean, "disable_account", targets=["dave"], timeout="2s")
+    assert done["responses"][0]["outcome"] == "done", done
+    clean.wait_for(lambda: shadow_line(clean, "dave") == before, "dave's lock to end by cron", timeout=75)
+    messages = [entry["MESSAGE"] for entry in map(json.loads, clean.inside(["journalctl", "-t", "riposte", "-o", "json"]).stdout.splitlines())]
+    assert "done: disable_account dave: taken away" in messages
+
+    clean.inside(["systemctl", "stop", "cron"])
+    late = module(lab, clean, "disable_account", targets=["dave"], timeout="2s")
+    assert "does not run" in late["msg"]
+    assert riposte(clean, "check").rc == 1
+    clean.inside(["systemctl", "start", "cron"])
+    assert deploy(lab, clean) > 0
+    assert not clean.exists("/etc/cron.d/riposte")
+    assert riposte(clean, "check").rc == 0
+
+
+# --- the program in the hands of the host's owner -----------------------------------------------------------------------------------------
+
+
+def test_the_owner_sees_why_and_releases_by_hand(lab: Lab, clean: Host) -> None:
+    hostile = "\x1b[2J\u202e{{ 7*7 }} `id`"
+    done = module(lab, clean, "firewall_drop", targets=BLOCKED, timeout="10m", alert_id="1700.42", reason=hostile)
+    identity = done["responses"][0]["id"]
+    for words in (["list"], ["why", identity], ["why", "1700.42"], ["list", "--json"]):
+        said = riposte(clean, *words)
+        assert said.rc == 0
+        assert identity in said.stdout
+        assert "[2J" in said.stdout
+        assert "{{ 7*7 }} `id`" in said.stdout
+        assert not [character for character in said.stdout if character != "\n" and (ord(character) < 32 or character == "\u202e")]
+
+    assert riposte(clean, "release", identity).stdout == f"done: firewall_drop {BLOCKED[0]}: taken away\n"
+    assert seconds_left(clean, BLOCKED[0]) is None
+    assert len(riposte(clean, "list").stdout.splitlines()) == 3
+    assert "  released  " in riposte(clean, "why", BLOCKED[0]).stdout
+    assert riposte(clean, "release", "1700.42").rc == 0
+    assert "riposte" not in clean.inside(["nft", "list", "ruleset"]).stdout
+
+
+def test_check_sees_drift_a_stopped_tick_and_a_firewall_that_is_gone(lab: Lab, clean: Host) -> None:
+    module(lab, clean, "firewall_drop", targets=BLOCKED[:1], timeout="10m")
+    assert riposte(clean, "check").rc == 0
+    clean.inside(["systemctl", "stop", "riposte-tick.timer"])
+    clean.inside(["nft", "flush", "ruleset"])
+    clean.inside(["touch", "/etc/riposte/disabled"])
+    wrong = riposte(clean, "check")
+    assert wrong.rc == 1
+    for said in ("is recorded but not in force", "riposte-tick.timer is not active", "nothing new is put into force"):
+        assert said in wrong.stdout
+    clean.inside(["rm", "/etc/riposte/disabled"])
+    clean.inside(["mv", "/usr/sbin/nft", "/usr/sbin/nft.away"])
+    try:
+        assert "cannot be told" in riposte(clean, "check").stdout
+        assert riposte(clean, "tick").rc == 1
+        gone = run_deploy(lab, clean, riposte_agent_state="absent")
+    finally:
+        clean.inside(["mv", "/usr/sbin/nft.away", "/usr/sbin/nft"])
+    assert gone.rc == 2
+    assert "the rest stays in place" in gone.stdout + gone.stderr
+    assert riposte(clean, "tick").rc == 0
+    assert seconds_left(clean, BLOCKED[0])
+    assert deploy(lab, clean) == 1  # the timer runs again
+    assert riposte(clean, "check").rc == 0
+
+
+def test_a_plain_user_is_told_to_be_root(clean: Host) -> None:
+    for words in (["list"], ["release", "203.0.113.9"], ["tick"]):
+        done = clean.inside(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/local/sbin/riposte", *words], check=False)
+        assert (done.rc, done.stdout) == (2, "")
+        assert done.stderr.endswith("run it as root\n")
+
+
+def test_the_guard_file_is_the_roles_and_is_judged_before_it_replaces_the_old_one(lab: Lab, clean: Host) -> None:
+    rules = {"riposte_agent_never_addresses": ["203.0.113.0/24", "2001:db8::/32"], "riposte_agent_never_accounts": ["carol"], "riposte_agent_widest_ipv4": 25}
+    assert deploy(lab, clean, **rules) == 1
+    assert deploy(lab, clean, **rules) == 0
+    assert clean.inside(["stat", "-c", "%a %U", "/etc/riposte", "/etc/riposte/guard.conf"]).stdout == "755 root\n600 root\n"
+    done = module(lab, clean, "respond", responses=[{"response": "firewall_drop", "targets": [*BLOCKED, "192.0.2.1"], "timeout": "10m"}])
+    assert [each["outcome"] for each in done["responses"]] == ["refused", "refused", "refused", "done"]
+
+    before = clean.read("/etc/riposte/guard.conf")
+    refused = run_deploy(lab, clean, riposte_agent_never_addresses=["300.1.1.1"])
+    assert refused.rc == 2
+    assert "300.1.1.1" in refused.stdout + refused.stderr
+    assert clean.read("/etc/riposte/guard.conf") == before
+    assert deploy(lab, clean) == 1
+
+
+def test_a_python_that_will_not_do_is_said(lab: Lab, clean: Host) -> None:
+    done = run_deploy(lab, clean, riposte_agent_python="/bin/false")
+    assert done.rc == 2
+    assert "needs Python 3.9 or newer" in done.stdout + done.stderr

@@ -48,6 +48,8 @@ class Host(Node):
 
     def power_cut(self) -> None:
         """Pull the plug: every process dies at once, the kernel's tables are gone, the disk stays."""
+        if not self.machine.is_on():
+            raise LabError(f"{self.name} is off already; power_on() starts it")
         # the cable first: a host without power says no goodbye to those it was connected with
         self._network.cut_cable(self.place)
         self.machine.power_cut()

@@ -147,10 +147,6 @@ class Machine:
         self.boots += 1
         return self._unshare.wait()
 
-    def wait_off(self, timeout: float = 60) -> None:
-        """Until it has powered off by itself."""
-        wait_for(lambda: not self.is_on(), f"{self.hostname} to power off", timeout)
-
 
 def boot_finished(machine: Machine) -> bool:
     """Whether logins of ordinary users are let in (systemd removes the bar when it has set up their sessions)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import inspect
 import json
@@ -30,7 +31,8 @@ PACKAGES = """
     netbase iproute2 iputils-ping procps netcat-openbsd mount util-linux
 """.split()
 
-# what has no meaning in a container, or would wait for a device that never comes
+# What has no meaning in a container, or would wait for a device that never comes; and root's own service manager, which nobody here
+# asks for anything but which costs each boot's first ssh 0.2 s (the other users have theirs).
 MASKED = """
     getty.target getty@.service console-getty.service container-getty@.service serial-getty@.service
     systemd-udevd.service systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-udev-trigger.service systemd-udev-settle.service
@@ -38,7 +40,7 @@ MASKED = """
     systemd-modules-load.service modprobe@.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount
     sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount
     systemd-remount-fs.service systemd-pstore.service systemd-firstboot.service systemd-hwdb-update.service systemd-journal-flush.service
-    ldconfig.service e2scrub_reap.service
+    ldconfig.service e2scrub_reap.service user@0.service
     apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer man-db.timer
 """.split()
 
@@ -53,6 +55,7 @@ def lab_dir() -> Path:
     return Path(os.environ.get("RIPOSTE_LAB_DIR") or Path.home() / ".cache" / "riposte-lab")
 
 
+@functools.cache
 def fingerprint(suite: str) -> str:
     """Changes whenever a tree of this suite would come out otherwise."""
     recipe = [suite, PACKAGES, MASKED, SSHD, SSHD_OF_SUITE[suite], JOURNALD, inspect.getsource(_seal)]

@@ -76,9 +76,10 @@ class Engine:
     def tick(self, check: bool = False) -> Report:
         """Settles what a crash left open, ends what is due, restores what vanished; results only for what it did."""
         report = Report()
-        self._guarded(report, [[(each, report.results)] for each in _everything()], check, Run.keep)
-        if not check:
-            self._with_ledger(report, check, lambda context: context.ledger.prune(context.now))
+        groups: list[Group] = [[(each, [])] for each in _everything()]
+        if self._guarded(report, groups, check, Run.keep) and not check:
+            self._prune(report)
+        report.results = [each for [(_request, answer)] in groups for each in answer]
         return report
 
     def look(self, history: int = 0, name: str = "") -> tuple[list[Look], list[Row], Report]:
@@ -100,8 +101,8 @@ class Engine:
             report.warnings.append(str(error))
             return [], [], report
 
-    def _guarded(self, report: Report, groups: Iterable[Group], check: bool, work: Callable[[Run], None]) -> None:
-        """Runs each group under one lock; what cannot go on becomes results."""
+    def _guarded(self, report: Report, groups: Iterable[Group], check: bool, work: Callable[[Run], None]) -> bool:
+        """Runs each group under one lock; what cannot go on becomes results, or a warning where nobody asked, and False."""
         remaining = list(groups)
 
         def run_all(context: RunContext) -> None:
@@ -113,10 +114,20 @@ class Engine:
 
         try:
             self._with_ledger(report, check, run_all)
+            return True
         except LedgerError as error:
+            if not any(request.targets for group in remaining for request, _answer in group):
+                report.warnings.append(str(error))
             for group in remaining:
                 for request, answer in group:
                     answer[:] = [result(request, target, FAILED, str(error)) for target in request.targets]
+            return False
+
+    def _prune(self, report: Report) -> None:
+        try:
+            self._with_ledger(report, False, lambda context: context.ledger.prune(context.now))
+        except LedgerError as error:
+            report.warnings.append(f"{error}; old history is kept until the next tick")
 
     def _with_ledger(self, report: Report, check: bool, work: Callable[[RunContext], T]) -> T:
         """Does the work under the lock; a damaged ledger is moved aside and rebuilt from what stands on this host, once."""

@@ -51,7 +51,7 @@ def parse_moment(name: str, value: str) -> float:
         if not found:
             raise ValueError("no moment with a zone")
         day, clock, utc, hours, minutes = found.groups()
-        return datetime.fromisoformat(f"{day}T{clock}{'+00:00' if utc else f'{hours}:{minutes}'}").timestamp()
+        return max(0.0, datetime.fromisoformat(f"{day}T{clock}{'+00:00' if utc else f'{hours}:{minutes}'}").timestamp())
     except ValueError:  # also a 13th month
         raise BadInput(f"{name} {shown(value)}: it must be a moment with a zone such as 2026-11-24T08:00:00Z, or epoch seconds") from None
 
@@ -62,25 +62,23 @@ def lifetime(now: float, timeout: str | None = None, until: str | None = None, p
         raise BadInput("lifetime: give exactly one of timeout, until, permanent: true; a response is never permanent by accident")
     if since is not None and timeout is None:
         raise BadInput("since: it says what a timeout counts from, so it needs timeout")
-    if permanent:
-        return PERMANENT
     if until is not None:
-        return _future(now, Lifetime(parse_moment("until", until), False, f"until {until}"), f"until {shown(until)}")
-    assert timeout is not None
+        return _ending(now, parse_moment("until", until), False, f"until {until}", f"until {shown(until)}")
+    if timeout is None:
+        return PERMANENT
     seconds = parse_duration(timeout)
     begin = now if since is None else parse_moment("since", since)
     if begin > now + 60:
         raise BadInput(f"since {shown(since)}: it lies in the future of this host's clock ({moment_text(now)})")
-    return _future(now, Lifetime(begin + seconds, True, f"for {seconds} s"), f"timeout {shown(timeout)} since {shown(since)}")
+    return _ending(now, begin + seconds, True, f"for {seconds} s", f"timeout {shown(timeout)} since {shown(since)}")
 
 
-def _future(now: float, wanted: Lifetime, named: str) -> Lifetime:
-    assert wanted.end is not None
-    if wanted.end <= now:
-        raise BadInput(f"{named}: its end {moment_text(wanted.end)} has passed, so nothing is put into force")
-    if wanted.end - now > LONGEST:
+def _ending(now: float, end: float, relative: bool, text: str, named: str) -> Lifetime:
+    if end <= now:
+        raise BadInput(f"{named}: its end {moment_text(end)} has passed, so nothing is put into force")
+    if end - now > LONGEST:
         raise BadInput(f"{named}: it must end within 366 days; for longer say permanent: true")
-    return wanted
+    return Lifetime(end, relative, text)
 
 
 def moment_text(moment: float | None) -> str | None:

@@ -58,14 +58,15 @@ def plan_present(wanted: Lifetime, known: Known, now: float, longest: float | No
 
     A standing end is left alone by a timeout and moved by a later `until`; what vanished comes back with the rest of its time.
     """
-    standing = _standing_end(known, now)
-    if standing is _NO_END:
+    end = known.recorded_until if known.recorded else known.in_force_until  # without a record the system's own end counts
+    stands = (known.recorded or known.in_force) and (end is None or end > now)  # what was due already does not count
+    if not stands:
         return _step("extend" if known.in_force else "add", wanted.end)
-    assert not isinstance(standing, _NoEnd)
-    until = standing if wanted.relative else later(standing, wanted.end)
+    until = end if wanted.relative else later(end, wanted.end)
     if not known.in_force:
         return _step("restore", until)
-    if same_end(until, known.in_force_until, now, longest):
+    as_recorded = not known.recorded or same_end(until, known.recorded_until, now)
+    if as_recorded and same_end(until, known.in_force_until, now, longest):
         return _step("none", until)
     return _step("extend", until)
 
@@ -79,21 +80,6 @@ def plan_keep(known: Known, now: float, longest: float | None = None) -> Step:
     if same_end(known.recorded_until, known.in_force_until, now, longest):
         return _step("none", known.recorded_until)
     return _step("extend", known.recorded_until)
-
-
-class _NoEnd:
-    pass
-
-
-_NO_END = _NoEnd()
-
-
-def _standing_end(known: Known, now: float) -> float | _NoEnd | None:
-    """The end that stands; what was due already does not count. Without a record the system's own end counts."""
-    if not (known.recorded or known.in_force):
-        return _NO_END
-    end = known.recorded_until if known.recorded else known.in_force_until
-    return _NO_END if end is not None and end <= now else end
 
 
 def same_end(wanted: float | None, seen: float | None, now: float, longest: float | None = None) -> bool:

@@ -38,6 +38,7 @@ class RunContext:
     check: bool
     persisted: bool
     warnings: list[str]
+    foreseen: dict[str, tuple[dict[str, Known], str]] = field(default_factory=dict)  # in check mode, by kind: as earlier groups would leave it, the backend
 
     @cached_property
     def guard_file(self) -> GuardFile:
@@ -52,7 +53,10 @@ class RunContext:
 
     @cached_property
     def tick_problem(self) -> str | None:
-        return tick_problem(self.runner, self.paths)
+        try:
+            return tick_problem(self.runner, self.paths)
+        except ToolError as error:
+            return f"whether this host's tick runs cannot be told, so the end might not be kept: {error}"
 
     def write(self, new: Iterable[Row] = (), changed: Iterable[Row] = ()) -> None:
         """Writes to the ledger; in check mode it is one in memory or nothing is written."""
@@ -99,6 +103,7 @@ class Run:
     settled: dict[str, Row] = field(default_factory=dict)
     found: dict[str, Row] = field(default_factory=dict)
     guards: dict[tuple[tuple[str, ...], tuple[str, ...]], Guard] = field(default_factory=dict)
+    unread: bool = False  # the change was made or tried, and the host could not be read back
 
     def respond(self) -> None:
         """Answers every target of every request."""
@@ -138,9 +143,9 @@ class Run:
         first = self.requests[0][0]
         self.kind: Kind = kind_of(first.response, first.end_sessions)
         self.rows = self.context.ledger.open_rows(self.kind.name)
-        holding = next(iter(self.rows.values())).backend if self.rows else None
+        self.touched = dict(self.context.foreseen.get(self.kind.name, ({}, ""))[0])
         try:
-            self.backend, self.why = self.kind.backend(self.context.runner, self.context.paths, first.backend, holding)
+            self.backend, self.why = self.kind.backend(self.context.runner, self.context.paths, first.backend, self._holding())
             self.seen = dict(self.backend.read())
         except Problem as error:
             for request, answer in self.requests:
@@ -152,6 +157,15 @@ class Run:
         self.rows.update(self.settled)
         self.rows = {target: row for target, row in self.rows.items() if row.phase != ENDED}
         return True
+
+    def _holding(self) -> str | None:
+        """The backend that holds this host's responses: of what is recorded and not over, also as a check foresees it."""
+        for target, row in self.rows.items():
+            over = row.phase == STANDING and row.until is not None and row.until <= self.context.now
+            if not over and self.touched.get(target) != GONE:
+                return row.backend
+        touched, backend = self.context.foreseen.get(self.kind.name, ({}, ""))
+        return backend if any(known.in_force for known in touched.values()) else None
 
     def _known(self, target: str) -> Known:
         if target in self.touched:
@@ -256,28 +270,39 @@ class Run:
         item = result(request, target, UNCHANGED)
         item.backend, item.state, item.term = self.backend.name, "absent" if step.action == "remove" else "present", "the rest of its time"
         answer.append(item)
-        if step.action != "remove":
-            refusal = context.disabled or self.backend.missing(target) or self._refusal(target, row)
-            if refusal:
-                item.outcome, item.message = REFUSED, refusal
-                self.settled[target] = row._replace(phase=ENDED, ended=context.now, ended_by=REFUSED)
-                return
-        self._take_step(request, item, step)
+        obstacle = self._obstacle(target, row) if step.action == "restore" else None
+        if obstacle is None:
+            self._take_step(request, item, step)
+            return
+        item.outcome, item.message, for_good = obstacle
+        if for_good:
+            self.settled[target] = self.rows.pop(target)._replace(phase=ENDED, ended=context.now, ended_by=REFUSED)
+            self.touched[target] = GONE  # a member without effect would come back with the next restore of others
 
-    def _refusal(self, target: str, row: Row) -> str | None:
+    def _obstacle(self, target: str, row: Row) -> tuple[str, str, bool] | None:
+        """Why what vanished may not come back: outcome, message, and whether that is for good."""
+        if self.context.disabled:
+            return REFUSED, self.context.disabled, False
+        gone = self.backend.missing(target)
+        if gone:
+            return REFUSED, gone, True
         try:
             self._guard((), tuple(row.override.split())).check(target)
-        except Problem as refusal:
-            return str(refusal)
+        except Refused as refusal:
+            return REFUSED, str(refusal), True
+        except Problem as problem:  # its file, or what it looks at, cannot be read
+            return FAILED, str(problem), False
         return None
 
     # -- intent, apply, read back, outcome
 
     def _carry_out(self) -> None:
-        put = {target: known.recorded_until for target, known in self.touched.items() if known.in_force and self._differs(target, known)}
+        wanted = {target: known for target, known in self.touched.items() if known.in_force}
+        put = {target: known.recorded_until for target, known in wanted.items() if self._differs(target, known) or self._moves(target, known)}
         take = [target for target, known in self.touched.items() if not known.in_force and (target in self.rows or target in self.seen)]
         intents = self._intents(put, take)
         if self.context.check:
+            self.context.foreseen[self.kind.name] = (self.touched, self.backend.name)
             self._answer_unread()
             return
         blocked = self._record(intents)
@@ -291,6 +316,11 @@ class Run:
         seen = self.seen.get(target)
         longest = self.backend.capabilities.longest
         return not (seen and seen.in_force and same_end(known.recorded_until, seen.until, self.context.now, longest))
+
+    def _moves(self, target: str, known: Known) -> bool:
+        """Whether the record has another end than the one that now counts, be the host as it should be or not."""
+        row = self.rows.get(target)
+        return row is not None and not same_end(known.recorded_until, row.until, self.context.now)
 
     def _intents(self, put: Mapping[str, float | None], take: Sequence[str]) -> dict[str, Row]:
         """The rows as they are while the change is under way, by target."""
@@ -327,15 +357,17 @@ class Run:
         except LedgerFull as error:
             self.context.persisted = False
             message = f"{error}; nothing was done (free disk space, then run again)"
-            return {target: f"{target}: {message}" for target, row in intents.items() if not self._ends_itself(row)}
+            return {target: f"{target}: {message}" for target, row in intents.items() if not self._needs_no_record(row)}
         return {}
 
-    def _ends_itself(self, row: Row) -> bool:
-        """May go in without a record: the system ends it in time, whatever happens to us."""
-        able = self.backend.capabilities
-        if row.phase == REMOVING or row.until is None or not able.expires:
-            return False
-        return able.longest is None or row.until - self.context.now <= able.longest
+    def _needs_no_record(self, row: Row) -> bool:
+        """May be done while the ledger cannot be written: what it says already, and what the system ends in time whatever happens to us."""
+        before, able, now = self.rows.get(row.target), self.backend.capabilities, self.context.now
+        if row.phase == REMOVING:
+            return row.until is not None and row.until <= now
+        if before is not None or row.phase == STANDING:
+            return before is None or same_end(before.until, row.until, now)
+        return row.until is not None and able.expires and (able.longest is None or row.until - now <= able.longest)
 
     def _apply(self, put: Mapping[str, float | None], take: Sequence[str]) -> str | None:
         """Changes the host and reads it back; once more when somebody undid it in between. The tool's words when it failed."""
@@ -350,7 +382,7 @@ class Run:
             try:
                 self.seen = dict(self.backend.read())
             except ToolError as problem:
-                self.seen = {}
+                self.unread = True
                 return f"{error or 'after the change the host could not be read back'}: {problem}"
             if error or all(map(self._as_wanted, [*put, *take])):
                 return error
@@ -360,6 +392,8 @@ class Run:
         known, seen = self.touched.get(target), self.seen.get(target)
         if known is None:
             return True
+        if self.unread:
+            return False
         return not self._differs(target, known) if known.in_force else seen is None
 
     def _answer(self, intents: Mapping[str, Row], put: Mapping[str, float | None], blocked: Mapping[str, str], error: str | None) -> None:
@@ -377,7 +411,7 @@ class Run:
     def _outcome(self, target: str, intent: Row) -> Row:
         """The row as the host was read back."""
         before, now = self.rows.get(target), self.context.now
-        if intent.phase == STANDING:
+        if intent.phase == STANDING or self.unread:  # an intent left open is settled by the next run
             return intent
         if self._as_wanted(target):
             if intent.phase != REMOVING:
@@ -396,7 +430,7 @@ class Run:
         seen = self.seen.get(target)
         if row and (row.phase != ENDED or step.action == "remove"):
             item.standing = Standing(row.id, row.since, row.until if row.phase != ENDED else self.context.now)
-        item.in_force = self.backend.detail(target, seen)
+        item.in_force = None if self.unread else self.backend.detail(target, seen)
         item.persisted = self.context.persisted
         if self._superseded(item):
             return

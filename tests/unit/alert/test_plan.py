@@ -37,8 +37,10 @@ def drop(hosts: object = "own", **options: object) -> dict[str, Any]:
     return {"response": "firewall_drop", "timeout": "10m", "hosts": hosts, **options}
 
 
-def planned(alerts: list[Alert], by: Policy, agents: dict[str, object] = AGENTS, groups: dict[str, list[str]] = GROUPS, since: str | None = None) -> Plan:
-    return make_plan(alerts, by, Inventory(agents, groups), since)
+def planned(
+    alerts: list[Alert], by: Policy, agents: dict[str, object] | None = None, groups: dict[str, list[str]] | None = None, since: str | None = None
+) -> Plan:
+    return make_plan(alerts, by, Inventory(AGENTS if agents is None else agents, GROUPS if groups is None else groups), since)
 
 
 def only(plan: Plan) -> Decision:

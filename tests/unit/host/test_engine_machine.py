@@ -10,12 +10,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis.strategies as st
-from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import moment_text
-from ansible_collections.riposte.active_response.plugins.module_utils.host.plan import TOLERANCE
-from ansible_collections.riposte.active_response.plugins.module_utils.host.response import DONE, FAILED, REFUSED, UNCHANGED, Request, Result
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import moment_text
+from ansible_collections.riposte.active_response.plugins.module_utils.host.plan import TOLERANCE
+from ansible_collections.riposte.active_response.plugins.module_utils.host.response import DONE, FAILED, REFUSED, UNCHANGED, Request, Result
 from tests.unit.host.world import KINDS, Killed, World
 
 TARGETS = ("ada", "bob", "cyd")
@@ -87,7 +87,7 @@ class EngineMachine(RuleBasedStateMachine):
     def after(self, call: Sequence[Request]) -> Promises:
         """What must stand after a call that went well."""
         promises = {key: until for key, until in self.promised.items() if self.stands(self.promised, key)}
-        for request, target in ((request, target) for request in call for target in request.targets):
+        for request, target in ((each, target) for each in call for target in each.targets):
             key = (request.response, target)
             if target not in TARGETS:
                 continue
@@ -104,7 +104,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     def contradicts(self, call: Sequence[Request]) -> bool:
         asked_for: dict[Key, set[str]] = {}
-        for request, target in ((request, target) for request in call for target in request.targets):
+        for request, target in ((each, target) for each in call for target in each.targets):
             asked_for.setdefault((request.response, target), set()).add(request.state)
         return any(len(states) > 1 for states in asked_for.values())
 
@@ -263,5 +263,7 @@ class EngineMachine(RuleBasedStateMachine):
             assert key not in self.promised or self.promised[key] is None or (row.until is not None and row.until <= self.promised[key] + TOLERANCE)
 
 
-EngineMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False)
+EngineMachine.TestCase.settings = settings(
+    max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+)
 TestEngineMachine = EngineMachine.TestCase

@@ -8,7 +8,7 @@ Ledger, lock, guard file and the engine are the real ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,19 @@ class World:
 
             return writes
 
-        with mock.patch.object(engine_module, "kind_of", kind_of), mock.patch.object(run_module, "kind_of", kind_of):
-            with mock.patch.object(run_module, "tick_problem", lambda *_args: None if self.tick_installed else "no tick is installed"):
-                with mock.patch.object(Ledger, "write", mortal(Ledger.write)), mock.patch.object(Ledger, "adopt", mortal(Ledger.adopt)):
-                    yield self
+        def tick_problem(*_seams: object) -> str | None:
+            return None if self.tick_installed else "no tick is installed"
+
+        with ExitStack() as patches:
+            for place, name, stand_in in (
+                (engine_module, "kind_of", kind_of),
+                (run_module, "kind_of", kind_of),
+                (run_module, "tick_problem", tick_problem),
+                (Ledger, "write", mortal(Ledger.write)),
+                (Ledger, "adopt", mortal(Ledger.adopt)),
+            ):
+                patches.enter_context(mock.patch.object(place, name, stand_in))
+            yield self
 
     def rows(self) -> list[Row]:
         """The open rows of the ledger; none when there is no ledger."""
