@@ -23,15 +23,9 @@ def main() -> int:
         finally:
             scenario.summary()
         if options.keep:
-            _keep(lab)
+            print("\nOn a host, `riposte list` tells what stands.")
+            lab.hold()
     return 0 if scenario.held else 1
-
-
-def _keep(lab: Lab) -> None:
-    config = lab.directory / "ssh_config"
-    print(f"\nThe hosts stay up. In another terminal: ip netns exec {lab.controller.netns} ssh -F {config} root@web1 (or web2)")
-    print(f"There `riposte list` tells what stands. Playbooks: the inventory is {lab.inventory}")
-    input("Press Enter here to take the hosts down. ")
 
 
 if __name__ == "__main__":

@@ -149,8 +149,8 @@ class Scenario:
         ours = {**brute, "id": "1795492383.1001", "data": {**brute["data"], "srcip": self._lab.controller.address4}}
         done = self._respond(self._alerts([ours, self._guessing("root", "3")]))
         refused = [line.strip() for line in done.stdout.splitlines() if " refused " in line]
-        for line in refused:
-            print(f"     {line[:150]}")
+        for line in dict.fromkeys(" ".join(line.split()) for line in refused):
+            print(f"     {line[:160]}")
         named = "entry session" in done.stdout and "entry root" in done.stdout
         self._see("both are refused, with the reason, and nothing is changed", named and self._changed(done) == 0)
         self._see("the controller still gets in", self.web1.ssh("true", check=False).rc == 0)

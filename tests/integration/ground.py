@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from tests.integration.on_host import HostEngine
 from tests.lab import Host, Lab, Peer, Stream, wait_for
 
-PORT = 7070
 OPEN, CUT = "open", "timeout"
 WAYS = ("incoming", "outgoing", "forwarded in", "forwarded out")
 _numbers = itertools.count(1)
@@ -44,7 +43,7 @@ FIREWALLS = (NFTABLES, IPSET_NFT, IPSET_LEGACY)
 
 @dataclass
 class Ground:
-    """A host, somebody behind it, and those outside. Everybody listens on PORT."""
+    """A host, somebody behind it, and those outside. Everybody listens on `port`."""
 
     lab: Lab
     host: Host
@@ -52,6 +51,7 @@ class Ground:
     attacker: Peer
     visitor: Peer
     firewall: Firewall
+    port: int
 
     def __post_init__(self) -> None:
         self.engine = HostEngine(self.host)
@@ -63,10 +63,10 @@ class Ground:
         for source in sources:
             here, behind = self._addresses(source)
             every: dict[str, Callable[[], str]] = {
-                "incoming": lambda source=source, to=here: outside.connect(to, PORT, source=source, timeout=timeout),  # type: ignore[misc]
-                "outgoing": lambda to=source: self.host.connect(to, PORT, timeout=timeout),  # type: ignore[misc]
-                "forwarded in": lambda source=source, to=behind: outside.connect(to, PORT, source=source, timeout=timeout),  # type: ignore[misc]
-                "forwarded out": lambda to=source: self.inside.connect(to, PORT, timeout=timeout),  # type: ignore[misc]
+                "incoming": lambda source=source, to=here: outside.connect(to, self.port, source=source, timeout=timeout),  # type: ignore[misc]
+                "outgoing": lambda to=source: self.host.connect(to, self.port, timeout=timeout),  # type: ignore[misc]
+                "forwarded in": lambda source=source, to=behind: outside.connect(to, self.port, source=source, timeout=timeout),  # type: ignore[misc]
+                "forwarded out": lambda to=source: self.inside.connect(to, self.port, timeout=timeout),  # type: ignore[misc]
             }
             calls |= {f"{way} {source}": every[way] for way in ways}
         with ThreadPoolExecutor(max_workers=len(calls)) as pool:
@@ -92,10 +92,10 @@ class Ground:
         found = {}
         for source in sources:
             here, behind = self._addresses(source)
-            found[f"incoming {source}"] = self.attacker.open_stream(here, PORT, source=source)
-            found[f"outgoing {source}"] = self.host.open_stream(source, PORT)
-            found[f"forwarded in {source}"] = self.attacker.open_stream(behind, PORT, source=source)
-            found[f"forwarded out {source}"] = self.inside.open_stream(source, PORT)
+            found[f"incoming {source}"] = self.attacker.open_stream(here, self.port, source=source)
+            found[f"outgoing {source}"] = self.host.open_stream(source, self.port)
+            found[f"forwarded in {source}"] = self.attacker.open_stream(behind, self.port, source=source)
+            found[f"forwarded out {source}"] = self.inside.open_stream(source, self.port)
         _expect(True, {name: stream.alive(timeout=3) for name, stream in found.items()})
         return found
 
@@ -103,7 +103,7 @@ class Ground:
         """Pull the plug and press the button: the kernel's tables are gone."""
         self.host.power_cut()
         self.host.power_on()
-        self.host.listen(PORT)
+        self.host.listen(self.port)
 
     def stand_in(self, tool: str, text: str | None) -> None:
         """Puts a program where it is found before the real one of that name, or takes it away again."""
@@ -160,13 +160,14 @@ def ground(lab: Lab, attacker: Peer, visitor: Peer, firewall: Firewall = NFTABLE
     """A new host of a kind (`suite` or `suite/Python`) with this firewall, and a peer behind it; gone at the end."""
     suite, _, python = kind.partition("/")
     number = next(_numbers)
+    port = 7000 + number  # the attacker and the visitor may be of several grounds
     host = lab.add_host(f"wall{number}", suite=suite, python=python or None)
     try:
         host.inside(["sh", "-c", firewall.prepare])
         inside = lab.add_peer(f"behind{number}", via=host.name)
         _introduce(attacker, host)
-        with host.listen(PORT), inside.listen(PORT), attacker.listen(PORT), visitor.listen(PORT):
-            yield Ground(lab, host, inside, attacker, visitor, firewall)
+        with host.listen(port), inside.listen(port), attacker.listen(port), visitor.listen(port):
+            yield Ground(lab, host, inside, attacker, visitor, firewall, port)
     finally:
         lab.remove(host)
 

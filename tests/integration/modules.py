@@ -22,6 +22,7 @@ from tests.lab import Host, Lab, LabError
 Outcome = dict[str, Any]
 _COLLECTION = "riposte.active_response"
 _CALLBACKS = Path(__file__).with_name("callback")
+_TEMPLATE = ("{{", "{%", "{#")
 _numbers = itertools.count(1)
 
 
@@ -122,9 +123,9 @@ def _inner(keywords: Mapping[str, Any]) -> str:
 
 
 def _literal(value: Any) -> str:
-    """JSON with its strings marked !unsafe: what an alert brings is no template."""
+    """JSON, with strings that look like templates marked !unsafe (all of them would not do: YAML takes an !unsafe "600" for a number)."""
     if isinstance(value, str):
-        return f"!unsafe {json.dumps(value)}"
+        return f"{'!unsafe ' * any(mark in value for mark in _TEMPLATE)}{json.dumps(value)}"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(name)}: {_literal(each)}" for name, each in value.items()) + "}"
     if isinstance(value, Sequence):

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -80,7 +81,7 @@ def messages(answer: Outcome) -> dict[str, str]:
     return {each["target"]: each["message"] for each in answer["responses"]}
 
 
-def lock(*names: str, **options: object) -> dict[str, object]:
+def lock(*names: str, **options: Any) -> dict[str, Any]:
     return {"targets": list(names), "permanent": True, **options}
 
 
@@ -148,7 +149,7 @@ class Case(NamedTuple):
     meanwhile: str = ":"
 
 
-NEW_PASSWORD = f"echo \"$1:{OTHER_HASH.replace('$', chr(92) + '$')}\" | chpasswd -e"
+NEW_PASSWORD = f"printf '%s:%s' $1 '{OTHER_HASH}' | chpasswd -e"
 CASES = [
     Case("plain"),
     Case("locked", "passwd -l $1"),
@@ -258,16 +259,16 @@ def test_nothing_of_a_locked_account_starts_at_boot_and_all_of_it_after_the_rele
     """cron's @reboot jobs and lingering user managers, those of a bystander as the control."""
     host = fresh_host
     add_people(host, key, "mallory", "carol")
-    for name in ("mallory", "carol"):
-        host.inside(["sh", "-c", 'loginctl enable-linger "$1"; echo "@reboot touch /home/$1/ran" | crontab -u "$1" -', "job", name])
+    add_jobs = 'for name; do loginctl enable-linger "$name"; echo "@reboot touch /home/$name/ran" | crontab -u "$name" -; done'
+    host.inside(["sh", "-c", add_jobs, "add", "mallory", "carol"])
     assert module(lab, host, "disable_account", **lock("mallory"))["changed"]
 
     def boot(*names: str) -> None:
         host.inside(["rm", "-f", "/home/mallory/ran", "/home/carol/ran"])
         host.reboot()
-        for name in names:
-            host.wait_for(lambda: host.exists(f"/home/{name}/ran") and "systemd" in processes(host, name), f"{name}'s job and user manager")
         host.wait_booted()
+        for name in names:
+            host.wait_for(lambda who=name: host.exists(f"/home/{who}/ran") and "systemd" in processes(host, who), f"{name}'s job and user manager")
 
     boot("carol")
     for service in ("cron", "systemd-user"):
@@ -440,6 +441,57 @@ def test_a_repeat_leaves_the_record_of_a_permanent_lock_alone(host: Host, lab: L
     assert host.can_login("erin", key=key)
 
 
+def test_of_two_ends_the_later_stands_and_a_timeout_moves_none(fresh_host: Host, lab: Lab, key: Path) -> None:
+    """On a host with the tick. The account file keeps the end too: it outlives the ledger."""
+    host = fresh_host
+    add_people(host, key, "mallory", "carol")
+    variables = json.dumps({"riposte_hosts": host.name})
+    lab.ansible("ansible-playbook", "riposte.active_response.deploy", "-e", variables, check=True)
+    now = int(host.inside(["date", "+%s"]).stdout)
+
+    def ends(answer: Outcome) -> tuple[bool, str | None]:
+        (only,) = answer["responses"]
+        return answer["changed"], only["until"]
+
+    def at(moment: int) -> str:
+        return datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    lifetimes = [
+        {"until": str(now + 3600)},
+        {"timeout": "2h"},
+        {"until": at(now + 7200)},
+        {"until": at(now + 600)},
+        {"timeout": "5m"},
+        {"permanent": True},
+        {"until": at(now + 9000)},
+    ]
+    *answers, late, told = steps(
+        lab,
+        host,
+        *[task("disable_account", targets=["mallory"], **each) for each in lifetimes],
+        task("disable_account", targets=["carol"], timeout="1h", since=at(now - 1800)),
+        task("response_info"),
+    )
+    first, second = at(now + 3600), at(now + 7200)
+    assert [ends(each) for each in answers] == [
+        (True, first), (False, first), (True, second), (False, second), (False, second), (True, None), (False, None)
+    ]  # fmt: skip
+    assert len({each["responses"][0]["id"] for each in answers}) == 1
+    assert ends(late) == (True, at(now + 1800))
+    assert {each["target"]: each["until"] for each in told["responses"]} == {"mallory": None, "carol": at(now + 1800)}
+    assert line(host, "mallory")[1].startswith("*riposte-0*$") and line(host, "carol")[1].startswith(f"*riposte-{now + 1800}*$")
+
+    host.inside(["rm", "-rf", "/var/lib/riposte"])
+    rebuilt = module(lab, host, "disable_account", targets=["carol"], timeout="1m")
+    assert ends(rebuilt) == (False, at(now + 1800))
+    host.inside(["/usr/local/sbin/riposte", "release", "mallory"])
+    before = line(host, "mallory")
+    module(lab, host, "disable_account", targets=["mallory"], timeout="2s")
+    host.inside(["rm", "-rf", "/var/lib/riposte"])
+    host.wait_for(lambda: host.inside(["/usr/local/sbin/riposte", "tick"]) and line(host, "mallory") == before, "the end of mallory's lock")
+    assert line(host, "carol")[8] != ""
+
+
 # --- bad targets --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -447,7 +499,8 @@ def test_a_batch_locks_the_good_accounts_and_names_each_bad_one(host: Host, lab:
     add_people(host, key, "good1", "good2", "ghost", "marked", "oddexpiry")
     host.inside(["sed", "-i", "/^ghost:/d; /^marked:/s/$/123/; /^oddexpiry:/s/:$/-7:/", "/etc/shadow"])
     before = {name: line(host, name) for name in ("marked", "oddexpiry")}
-    names = ["-x", "a:b", "../x", "Ünal", "x" * 300, "", "two\nlines", "{{ 7*7 }}", "$(touch /tmp/pwned)", "good1 ", "nobodyhere", "ghost", "marked", "oddexpiry"]
+    unfit = ["-x", "a:b", "../x", "Ünal", "x" * 300, "", "two\nlines", "{{ 7*7 }}", "$(touch /tmp/pwned)", "good1 "]
+    names = [*unfit, "nobodyhere", "ghost", "marked", "oddexpiry"]
     would, done = steps(
         lab,
         host,
@@ -459,10 +512,9 @@ def test_a_batch_locks_the_good_accounts_and_names_each_bad_one(host: Host, lab:
         assert [each["target"] for each in answer["responses"]] == ["good1", *names, "good2", "good1"]
         assert [each["outcome"] for each in answer["responses"]] == ["done", *["failed"] * len(names), "done", "unchanged"]
         assert f"{len(names)} of {len(names) + 3} targets were not acted on" in answer["msg"]
-    for name, message in messages(done).items():
-        if name in names[:10]:
-            assert message.startswith(f"account {ascii(name)[:60]}") and "an account name has" in message, message
     said = messages(done)
+    for name in unfit:
+        assert said[name].startswith(f"account {ascii(name)[:60]}") and "an account name has" in said[name], said[name]
     assert "there is no such account on this host" in said["nobodyhere"]
     assert "it is not a local account (no line in /etc/passwd and /etc/shadow)" in said["ghost"]
     assert "field 9 of its line in /etc/shadow is in use ('123')" in said["marked"]
@@ -482,7 +534,8 @@ def test_where_etc_cannot_be_written_the_lock_fails_and_nothing_is_half_done(fre
     module(lab, host, "disable_account", **lock("carol"))
     session = host.open_session("mallory", key=key)
     before = shadow(host)
-    full = "mkdir /mnt/etc && mount -t tmpfs -o size=8m none /mnt/etc && cp -a /etc/. /mnt/etc && mount --bind /mnt/etc /etc && { cat /dev/zero > /etc/full || :; }"
+    copied = "mkdir /mnt/etc && mount -t tmpfs -o size=8m none /mnt/etc && cp -a /etc/. /mnt/etc && mount --bind /mnt/etc /etc"
+    full = f"{copied} && {{ cat /dev/zero > /etc/full || :; }}"
     read_only = "mount --bind /etc /etc && mount -o remount,ro,bind /etc"
     for prepare in (full, read_only):
         host.inside(["sh", "-c", prepare])
@@ -515,9 +568,9 @@ groups = treasury
 """
 PEOPLE = """
 useradd -o -u 0 -g 0 toor
-useradd -m -s /bin/bash -G sudo deploy; useradd -G sudo alice; groupadd wheel; useradd -g wheel bert; groupadd docker; useradd -G games,docker dan
+useradd -G sudo alice; groupadd wheel; useradd -g wheel bert; groupadd docker; useradd -G games,docker dan
 useradd -r daemon1; useradd nadia; groupadd treasury; useradd -g treasury tina; useradd petra; useradd mallory; useradd -u 65533 highuid
-echo 'deploy ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/deploy
+usermod -aG sudo deploy; echo 'deploy ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/deploy
 """
 REFUSED = {
     "root": "root",
@@ -539,8 +592,8 @@ REFUSED = {
 def test_the_guard_says_no_and_by_which_entry_it_can_be_overridden(fresh_host: Host, lab: Lab, key: Path) -> None:
     """Logged in as deploy, root by sudo."""
     host = fresh_host
-    host.inside(["sh", "-c", PEOPLE])
-    host.inside(["sh", "-c", "install -d -o deploy -m 700 /home/deploy/.ssh; cat > /home/deploy/.ssh/authorized_keys"], input=key.with_suffix(".pub").read_text())
+    add_people(host, key, "deploy")
+    host.inside(["sh", "-ec", PEOPLE])
     host.put("/etc/riposte/guard.conf", GUARD)
     before, lines = shadow(host), {name: line(host, name) for name in REFUSED}
     options = {"protect": ["petra"], "end_sessions": False}
@@ -572,8 +625,13 @@ def test_the_guard_says_no_and_by_which_entry_it_can_be_overridden(fresh_host: H
     for name, answer in overridden.items():
         assert outcomes(answer) == {name: "done"}, messages(answer)
 
-    wanted = lock("alice", "bert", "deploy", "toor", override=["admin_group", "account_in_use", "root"], end_sessions=False)
-    really, back = steps(lab, host, task("disable_account", **wanted), task("disable_account", targets=[*wanted["targets"], "mallory", "highuid"], state="absent"))  # type: ignore[misc]
+    people = ["alice", "bert", "deploy", "toor"]
+    really, back = steps(
+        lab,
+        host,
+        task("disable_account", **lock(*people, override=["admin_group", "account_in_use", "root"], end_sessions=False)),
+        task("disable_account", targets=[*people, "mallory", "highuid"], state="absent"),
+    )
     assert really["summary"]["done"] == 4 and back["summary"]["done"] == 6
     assert shadow(host) == before
 

@@ -17,7 +17,6 @@ from tests.integration.ground import (
     IPSET_NFT,
     NFTABLES,
     OTHERS,
-    PORT,
     STATE,
     Firewall,
     Ground,
@@ -400,7 +399,7 @@ def test_no_firewall_at_all(wall: Ground) -> None:
 def test_beside_firewalld(fresh_wall: Ground) -> None:
     """firewalld's rules stay as they are; a block in a table of our own outlives its reload, one in a set it destroys comes back with the next run."""
     wall = fresh_wall
-    open_port = f"firewall-cmd --quiet --permanent --zone=public --set-target=ACCEPT; firewall-cmd --quiet --add-port={PORT}/tcp --permanent"
+    open_port = f"firewall-cmd --quiet --permanent --zone=public --set-target=ACCEPT; firewall-cmd --quiet --add-port={wall.port}/tcp --permanent"
     wall.host.ssh(f"systemctl start firewalld && {open_port} && firewall-cmd --quiet --reload")
     assert wall.host.ssh("firewall-cmd --state").stdout.strip() == "running"
     wall.prove_open("203.0.113.9")

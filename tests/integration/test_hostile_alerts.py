@@ -126,7 +126,8 @@ def hostile_alerts(canaries: Canaries) -> list[dict[str, Any]]:
                 holder[place[-1]] = text
                 alerts.append(alert)
         alerts.append(base | {"id": f"{base['id']}-{len(alerts)}", canaries.template(): {canaries.shell(): canaries.template()}})
-    return alerts
+    # The first reason given for a block is what the host keeps.
+    return sorted(alerts, key=lambda alert: not alert.get("rule", {}).get("description", "").startswith("{{"))
 
 
 def answered(alerts: list[dict[str, Any]], plan: dict[str, Any]) -> None:
@@ -147,10 +148,12 @@ def test_no_field_of_an_alert_is_evaluated(lab: Lab, web1: Host, canaries: Canar
         assert canaries.sung(web1) == []
         assert run.rc == 0, run.stdout
     assert web1.inside(["nft", "list", "table", "inet", "riposte"]).stdout.count("203.0.113.9") == 1
-    assert "lookup('pipe'" in run.stdout
 
+    described = alerts[0]
+    reason = f"brute force (Wazuh rule 5712, level 10: {described['rule']['description']})"
     report = lab.ansible("ansible-playbook", "riposte.active_response.report", "-v", core=core)
     assert report.rc == 0, report.stdout
+    assert reason in report.stdout
     use = ["-e", "alerts=alerts.jsonl", "-e", "policy=policy.yml", "-e", f"out={tmp_path}/plan.json"]
     used = lab.ansible("ansible-playbook", "use.yml", *use, core=core, cwd=tmp_path)
     assert used.rc == 0, used.stdout
@@ -160,9 +163,8 @@ def test_no_field_of_an_alert_is_evaluated(lab: Lab, web1: Host, canaries: Canar
 
     plan = json.loads((tmp_path / "plan.json").read_text())
     answered(alerts, plan)
-    [described] = [alert for alert in alerts if alert.get("rule", {}).get("description", "").startswith("{{")]
     reasons = {request["alert_id"]: request["reason"] for request in plan["hosts"]["web1"]}
-    assert reasons[described["id"]] == f"brute force (Wazuh rule 5712, level 10: {described['rule']['description']})"
+    assert reasons[described["id"]] == reason
 
 
 @pytest.mark.parametrize("core", ["2.16", "newest"])

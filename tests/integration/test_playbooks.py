@@ -209,3 +209,12 @@ def test_a_plan_reads_agent_ids_wherever_the_inventory_has_them(lab: Lab, tmp_pa
     found = {decision["alert_id"]: decision["hosts"] for decision in plan["decisions"]}
     assert found == {"001": ["web1"], "003": ["web3"], "005": ["web5"], "007": ["web7"], "010": ["web2"], "012": []}
     assert sorted(problem.split(":")[0] for problem in plan["problems"]) == ["host web4", "host web6"]
+
+
+@BOTH
+def test_a_windows_host_is_told_that_its_module_is_not_built_yet(lab: Lab, tmp_path: Path, core: str) -> None:
+    (tmp_path / "inventory").write_text("win1 ansible_connection=local ansible_shell_type=powershell\n")
+    (tmp_path / "play.yml").write_text("- hosts: win1\n  gather_facts: false\n  tasks: [{riposte.active_response.respond: {release: [x]}}]\n")
+    run = lab.ansible("ansible-playbook", "-i", "inventory", "play.yml", "--check", core=core, cwd=tmp_path)
+    assert run.rc != 0
+    assert "this is a Windows host, and win_respond is not built yet; nothing was done here" in run.stdout

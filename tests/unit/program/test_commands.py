@@ -48,7 +48,7 @@ class LittleHost:
     def lock(self, **more: str) -> str:
         """Locks mallory for ten minutes, or as told; the id of the response."""
         terms = {"timeout": "10m", "alert_id": "1700.42", **more}
-        request = Request("disable_account", ["mallory"], end_sessions=False, **terms)  # type: ignore[arg-type]
+        request = Request("disable_account", ["mallory"], end_sessions=False, **terms)
         if "timeout" in terms and "permanent" not in more:
             self.install_tick()
         [done] = Engine(no_program, self.paths, {}, session=False, clock=lambda: self.now).respond([request]).results
