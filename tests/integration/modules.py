@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from tests.lab import Host, Lab, LabError
 Outcome = dict[str, Any]
 _COLLECTION = "riposte.active_response"
 _CALLBACKS = Path(__file__).with_name("callback")
+_PAIR = re.compile(r"\\ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}")
 _TEMPLATE = ("{{", "{%", "{#")
 _numbers = itertools.count(1)
 
@@ -125,9 +127,14 @@ def _inner(keywords: Mapping[str, Any]) -> str:
 def _literal(value: Any) -> str:
     """JSON, with strings that look like templates marked !unsafe (all of them would not do: YAML takes an !unsafe "600" for a number)."""
     if isinstance(value, str):
-        return f"{'!unsafe ' * any(mark in value for mark in _TEMPLATE)}{json.dumps(value)}"
+        return f"{'!unsafe ' * any(mark in value for mark in _TEMPLATE)}{_quoted(value)}"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{json.dumps(name)}: {_literal(each)}" for name, each in value.items()) + "}"
     if isinstance(value, Sequence):
         return "[" + ", ".join(map(_literal, value)) + "]"
     return json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """A text as JSON that is YAML as well, which knows no surrogate pairs."""
+    return _PAIR.sub(lambda pair: "\\U{:08x}".format(ord(json.loads(f'"{pair[0]}"'))), json.dumps(text))

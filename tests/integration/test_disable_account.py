@@ -300,13 +300,33 @@ for _ in range(4):
 """
 
 
+# Run by root, so that nobody stops it: what its children do at the moment when the first of them dies.
+WITNESS = r"""
+import os, pwd, sys, time
+uid = pwd.getpwnam(sys.argv[1]).pw_uid
+children = []
+for _ in range(40):
+    children.append(os.fork())
+    if children[-1] == 0:
+        os.setuid(uid)
+        time.sleep(1000)
+os.waitpid(-1, 0)
+states = [open(f"/proc/{child}/stat").read().split()[2] for child in children if os.path.exists(f"/proc/{child}/stat")]
+open("/run/states", "w").write("".join(states))
+"""
+
+
 def test_processes_that_start_each_other_again_end_all_the_same(host: Host, lab: Lab, key: Path) -> None:
+    """All stand still before the first one dies, so that none can fill a gap."""
     add_people(host, key, "hydra")
     host.ssh("setsid -f python3 - >/dev/null 2>&1", user="hydra", key=key, input=WATCHDOG)
-    host.wait_for(lambda: len(processes(host, "hydra")) >= 8, "four pairs of watchdogs")
+    host.inside(["sh", "-c", 'setsid -f python3 -c "$0" hydra >/dev/null 2>&1', WITNESS])
+    host.wait_for(lambda: len(processes(host, "hydra")) >= 48, "four pairs of watchdogs and forty others")
     done = module(lab, host, "disable_account", **lock("hydra"))
     assert outcomes(done) == {"hydra": "done"}, messages(done)
     assert processes(host, "hydra") == []
+    host.wait_for(lambda: host.exists("/run/states"), "the witness")
+    assert "S" not in host.read("/run/states")  # asleep, as they were before
 
 
 def test_sessions_stay_where_their_end_is_not_asked_for(host: Host, lab: Lab, key: Path) -> None:
@@ -336,7 +356,8 @@ def intended():
         return sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True).execute("SELECT 1 FROM response WHERE phase = 'adding'").fetchall()
     except sqlite3.OperationalError:                        # no ledger yet
         return []
-while not intended():
+deadline = time.monotonic() + 30
+while not intended() and shadow.read_text() == text and time.monotonic() < deadline:
     time.sleep(0.01)
 time.sleep(0.5)                                             # long enough for one who does not wait
 assert shadow.read_text() == text, "written under our lock"
@@ -634,6 +655,13 @@ def test_the_guard_says_no_and_by_which_entry_it_can_be_overridden(fresh_host: H
     )
     assert really["summary"]["done"] == 4 and back["summary"]["done"] == 6
     assert shadow(host) == before
+
+    # who overrides that as well ends the very session that asks: its answer is lost, its work and its record are not
+    (lost,) = steps(lab, host, task("disable_account", **lock("deploy", override=["admin_group", "account_in_use"])), variables=login)
+    assert lost["unreachable"]
+    told, back = steps(lab, host, task("response_info"), task("disable_account", targets=["deploy"], state="absent"))
+    assert [(each["target"], each["in_force"]["standing"]) for each in told["responses"]] == [("deploy", True)]
+    assert back["changed"] and shadow(host) == before
 
 
 def test_ending_what_runs_as_root_is_refused_even_with_the_override(host: Host, lab: Lab) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -238,6 +239,42 @@ def test_release_of_one_leaves_its_neighbours(wall: Ground) -> None:
     assert wall.members() == sorted([four["ten"], six["ten"]])
     release(four["ten"], six["ten"])
     assert cut() == set()
+
+
+@on(*FIREWALLS)
+def test_a_lost_ledger_orphans_nothing(wall: Ground) -> None:
+    """What carries our mark is ours: it keeps its end, its firewall and can be released."""
+    first = wall.engine.drop(*TARGETS, timeout="1h", since=str(int(time.time()) - 1200), backend=wall.firewall.backend)
+    wall.host.inside(["rm", "-r", "/var/lib/riposte"])
+    again = wall.engine.drop(*TARGETS, timeout="1h")
+    assert not again["changed"], again
+    assert {each["backend"] for each in again["responses"]} == {wall.firewall.backend}
+    for old, new in zip(first["responses"], again["responses"]):
+        ends = [datetime.fromisoformat(each["until"].replace("Z", "+00:00")).timestamp() for each in (old, new)]
+        assert abs(ends[0] - ends[1]) <= 2
+    wall.prove_cut(*SOURCES)
+    wall.host.inside(["rm", "-r", "/var/lib/riposte"])
+    assert wall.engine.release(*TARGETS)["summary"]["done"] == len(TARGETS)
+    wall.prove_open(*SOURCES)
+
+
+@on(*FIREWALLS)
+def test_an_end_further_away_than_the_kernel_can_count(wall: Ground) -> None:
+    """ipset counts to 24 days: without a tick that renews it, a longer end is refused with the cure, never cut short."""
+    (entry,) = wall.engine.drop("203.0.113.9", timeout="366d", backend=wall.firewall.backend)["responses"]
+    if wall.firewall is NFTABLES:
+        assert entry["outcome"] == "done"
+        assert abs((wall.seconds_left("203.0.113.9") or 0) - 366 * 86400) < 10
+    else:
+        assert entry["outcome"] == "failed"
+        assert (
+            "no tick is installed on this host, so the response would not end on time; install it with the role riposte.active_response.agent"
+            in entry["message"]
+        )
+        assert "203.0.113.9" not in rules(wall.host)
+        assert wall.engine.drop("203.0.113.9", timeout="24d", backend="ipset")["summary"]["done"] == 1
+        assert abs((wall.seconds_left("203.0.113.9") or 0) - 24 * 86400) < 10
+    wall.prove_cut("203.0.113.9")
 
 
 # what iptables itself makes at any use of its table

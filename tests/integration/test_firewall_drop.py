@@ -100,7 +100,7 @@ BAD_TERMS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"timeout": "1e9"}, "timeout '1e9': it must be a whole number of seconds"),
     ({"timeout": "1000000000"}, "timeout '1000000000'"),
     ({"timeout": "10 parsecs"}, "timeout '10 parsecs': it must be a whole number of seconds"),
-    ({"timeout": ""}, "exactly one of timeout, until, permanent"),
+    ({"timeout": ""}, "timeout '': it must be a whole number of seconds"),
     ({"timeout": "10m\n"}, "timeout '10m\\n'"),
     ({"timeout": "367d"}, "timeout '367d': it must be from 1 second to 366 days"),
     ({"timeout": "{{ 7*7 }}"}, "timeout '{{ 7*7 }}'"),
@@ -440,6 +440,19 @@ def test_names_to_release_by_and_what_the_report_says(wall: Ground) -> None:
     assert ended == {ATTACKER: "released", "192.0.2.1": "released", "192.0.2.2": "released", "127.0.0.1": "refused"}
     by_its_id = module(wall.lab, wall.host, "respond", release=[left["id"]])
     assert entry(by_its_id)["outcome"] == "done"
+    assert wall.members_or_none() is None
+
+
+def test_the_report_tells_what_is_no_longer_in_force(wall: Ground) -> None:
+    """Recorded and in force are two things; a flushed ruleset shows, and reading changes nothing."""
+    flush = task("ansible.builtin.command", argv=["nft", "flush", "ruleset"])
+    block = task("firewall_drop", targets=[ATTACKER], timeout="10m")
+    done, stands, _, gone, again = steps(wall.lab, wall.host, block, task("response_info"), flush, task("response_info"), task("response_info"))
+    assert stands["responses"][0]["in_force"] == {"standing": True, **entry(done)["in_force"]}
+    for report in (gone, again):
+        (told,) = report["responses"]
+        assert told["in_force"] == {"standing": False, "blocked": False}
+        assert (told["id"], told["until"]) == (entry(done)["id"], entry(done)["until"])
     assert wall.members_or_none() is None
 
 

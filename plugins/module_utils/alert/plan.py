@@ -74,7 +74,6 @@ class Inventory:
             if said is not None:
                 self._claims[name] = self._agent_id(name, said)
                 self._by_agent.setdefault(self._claims[name], []).append(name)
-        self._by_agent.pop("", None)
 
     def reach(self, hosts: Hosts, alert: Alert, by_name: bool) -> Reached:
         if hosts.kind == ALL:

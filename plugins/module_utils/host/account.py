@@ -18,19 +18,20 @@ import re
 import select
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .errors import BadInput, ToolError, shown
 from .guard import Account, AccountGuard, Guard, GuardFile
 from .kind import Backend, Capabilities, Seen
+from .lock import locked
 from .paths import Paths
 from .runner import Runner
 from .surroundings import Surroundings
 
 ADMIN_GROUPS = frozenset({"root", "sudo", "wheel", "admin", "docker", "lxd"})
 EXPIRED = "2"  # 3 January 1970; shadow(5) calls 0 ambiguous, and 1 is what an admin's `usermod -e 1` writes
+LOCK_SECONDS = 15
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?\Z")
 _LOCK = re.compile(r"\A(!?)\*riposte-([0-9]{1,12})\*")  # before the password: the end in epoch seconds (0 = permanent)
 _MARK = re.compile(r"72([0-9]{7})\Z")  # 72, expiry before + 1 (0 = none)
@@ -189,7 +190,8 @@ class Shadow:
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
         try:
-            with _password_lock(self._paths):
+            busy = ToolError(f"/etc/.pwd.lock: another program has held the password file for {LOCK_SECONDS} seconds; nothing was changed")
+            with locked(self._paths.at("etc/.pwd.lock"), LOCK_SECONDS, busy, fcntl.lockf):  # as passwd, usermod and systemd do: lckpwdf(3)
                 text = _text(self._path)
                 after = "\n".join(_changed(line, put, take) for line in text.split("\n"))
                 if after != text:
@@ -289,29 +291,6 @@ def _signal(pid: int, uid: int, number: int) -> None:
         return
     finally:
         os.close(handle)
-
-
-@contextmanager
-def _password_lock(paths: Paths) -> Iterator[None]:
-    """The lock that passwd, usermod and systemd take (lckpwdf(3)), waited for up to 15 seconds as they do."""
-    handle = os.open(paths.at("etc/.pwd.lock"), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        deadline = time.monotonic() + 15
-        while not _try_lock(handle):
-            if time.monotonic() > deadline:
-                raise ToolError("/etc/.pwd.lock: another program has held the password file for 15 seconds; nothing was changed")
-            time.sleep(0.05)  # POSIX record locks offer no wait with a limit
-        yield
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _replace(path: str, text: str) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Callable, TypeVar
 from .errors import BadInput, LedgerCorrupt, LedgerError, LedgerFull, ToolError
 from .kind import KINDS, kind_of
 from .ledger import Ledger, Row, mark_standing, set_aside
+from .lock import locked
 from .paths import Paths
 from .response import FAILED, UNCHANGED, Report, Request, Result, result
 from .run import Look, Run, RunContext
@@ -143,7 +143,8 @@ class Engine:
 
     @contextmanager
     def _opened(self, check: bool, report: Report) -> Iterator[RunContext]:
-        with _locked(self.paths):
+        busy = LedgerError(f"{self.paths.lock}: another run on this host has held it for {LOCK_SECONDS} s; nothing was done")
+        with locked(self.paths.lock, LOCK_SECONDS, busy):
             persisted = True
             try:
                 ledger = Ledger.open(self.paths, write=not check)
@@ -209,26 +210,3 @@ def _adopt(context: RunContext) -> None:
             for target, each in seen.items():
                 rows.setdefault((response, target), context.adopted(response, backend.name, target, each.until))
     context.adopt(rows.values())
-
-
-@contextmanager
-def _locked(paths: Paths) -> Iterator[None]:
-    """One run at a time on a host."""
-    handle = os.open(paths.lock, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while not _try_lock(handle):
-            if time.monotonic() > deadline:
-                raise LedgerError(f"{paths.lock}: another run on this host has held it for {LOCK_SECONDS} s; nothing was done")
-            time.sleep(0.02)  # flock offers no wait with a limit
-        yield
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

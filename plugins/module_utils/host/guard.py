@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -69,6 +70,7 @@ class GuardFile:
 
 
 _LISTS = {"addresses", "accounts", "groups"}
+_NAMES = re.compile(r"[^,;:/=]+\Z")
 _NUMBERS = {
     "limits": {"widest_ipv4": (1, 32), "widest_ipv6": (1, 128)},
     "breaker": {"responses_per_minute": (0, 10**6), "accounts_per_hour": (0, 10**6)},
@@ -81,7 +83,9 @@ def read_guard_file(path: str) -> GuardFile:
         with open(path, encoding="utf-8") as stream:
             seen = os.fstat(stream.fileno())
             text = stream.read()
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if os.path.islink(path):
+            raise Problem(f"guard file {path}: it is a link to what does not exist; nothing is put into force until it can be read") from error
         return GuardFile()
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"guard file {path}: cannot be read ({error}); nothing is put into force until it can") from error
@@ -94,7 +98,7 @@ def parse_guard_file(text: str, path: str = "guard.conf") -> GuardFile:
     """Sections [never] (addresses, accounts, groups: one a line), [limits], [breaker]; `#` begins a comment."""
     import configparser  # not at the top: most runs have no use for it, and the tick starts often
 
-    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"), strict=True)
+    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"), strict=True, default_section="")
     try:
         parser.read_string(text, path)
     except configparser.Error as error:
@@ -109,14 +113,16 @@ def parse_guard_file(text: str, path: str = "guard.conf") -> GuardFile:
 def _guard_value(path: str, section: str, key: str, value: str) -> object:
     if section == "never" and key in _LISTS:
         entries = tuple(value.split())
-        if key == "addresses":
-            for entry in entries:
+        for entry in entries:
+            if key == "addresses":
                 _never_network(entry, f"guard file {path}, [never] addresses")
+            elif not _NAMES.match(entry):
+                raise Problem(f"guard file {path}: [never] {key} {shown(entry)} is no name; write one a line, without commas")
         return entries
     low, high = _NUMBERS.get(section, {}).get(key, (None, None))
     if low is None or high is None:
         raise Problem(f"guard file {path}: [{section}] {key} is not known; nothing is put into force until this is mended")
-    if not (value.isascii() and value.isdigit() and low <= int(value) <= high):
+    if not (value.isascii() and value.isdigit() and len(value) < 10 and low <= int(value) <= high):
         raise Problem(f"guard file {path}: [{section}] {key} {shown(value)} must be a whole number from {low} to {high}")
     return int(value)
 

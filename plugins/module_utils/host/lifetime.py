@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import NamedTuple
 
 from .errors import BadInput, shown
@@ -81,6 +82,7 @@ def _ending(now: float, end: float, relative: bool, text: str, named: str) -> Li
     return Lifetime(end, relative, text)
 
 
+@lru_cache(maxsize=64)  # what one call puts into force ends at one moment
 def moment_text(moment: float | None) -> str | None:
     """ISO 8601 in UTC to the second; None (permanent) stays None."""
     if moment is None:

@@ -14,7 +14,7 @@ from .lifetime import Lifetime, lifetime, moment_text
 
 DONE, UNCHANGED, REFUSED, HELD, FAILED = "done", "unchanged", "refused", "held", "failed"
 OUTCOMES = (DONE, UNCHANGED, REFUSED, HELD, FAILED)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def printable(text: str, limit: int) -> str:

@@ -223,13 +223,13 @@ class Run:
             item.outcome, item.message = FAILED, absent
             return
         step = plan_present(lifetime, known, self.context.now, self.backend.capabilities.longest)
-        held = self.breaker.trips() if step.action == "add" and request.alert_id else None
-        if held:
-            self._note(request, item, HELD, held)
-            return
         problem = self._lifetime_problem(step)
         if problem:
             item.outcome, item.message = FAILED, f"{item.target}: {problem}"
+            return
+        held = self.breaker.trips() if step.action == "add" and request.alert_id else None
+        if held:
+            self._note(request, item, HELD, held)
             return
         self._take_step(request, item, step)
 

@@ -19,6 +19,8 @@ from .errors import ToolError
 from .paths import Paths
 
 WAZUH_PORTS = {1514, 1515}
+WAZUH_ACCOUNTS = {"root", "wazuh", "ossec"}
+_ESTABLISHED, _LISTENING = "01", "0A"
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 (?:host LOCAL|link BROADCAST)")
 _BROADCAST = re.compile(r"\|-- ([0-9.]+)\n\s+/32 link BROADCAST")
 _NAMESERVER = re.compile(r"^\s*nameserver\s+(\S+)", re.MULTILINE)
@@ -102,15 +104,19 @@ class Surroundings:
         hosts = [line.split("#")[0].split() for line in self._text("etc/hosts").splitlines()]
         named = [line[0] for line in hosts if line and set(line[1:]) & set(names)]
         found = {address for name in [*names, *named] for address in _literal(name)}
-        return frozenset(found | {peer for peer, port in self._connections() if port in WAZUH_PORTS})
+        return frozenset(found | set(self._agent_peers()))
 
-    def _connections(self) -> Iterator[tuple[str, int]]:
-        for name in ("proc/net/tcp", "proc/net/tcp6"):
-            for line in self._text(name).splitlines()[1:]:
-                part = line.split()
-                address, _sep, port = part[2].partition(":")
-                if part[3] == "01":
-                    yield _proc_address(address), int(port, 16)
+    def _agent_peers(self) -> Iterator[str]:
+        """Whom the agent's account has called on a Wazuh port. Whoever comes from such a port, or is called by another account, stays one to be blocked."""
+        lines = [line.split() for name in ("proc/net/tcp", "proc/net/tcp6") for line in self._text(name).splitlines()[1:]]
+        accounts = [line.split(":") for line in self._text("etc/passwd").splitlines()]
+        agents = {"0"} | {account[2] for account in accounts if account[0] in WAZUH_ACCOUNTS and len(account) > 2}
+        served = {part[1].partition(":")[2] for part in lines if part[3] == _LISTENING}
+        for part in lines:
+            address, _sep, port = part[2].partition(":")
+            called = part[3] == _ESTABLISHED and part[1].partition(":")[2] not in served
+            if called and int(port, 16) in WAZUH_PORTS and part[7] in agents:
+                yield _proc_address(address)
 
     def _text(self, path: str) -> str:
         """A file's text, empty where it does not exist (no IPv6, no Wazuh, a process that has ended)."""

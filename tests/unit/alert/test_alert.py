@@ -68,6 +68,14 @@ def test_a_wazuh_5_alert() -> None:
     assert alert.id.startswith("sha256-")
 
 
+@pytest.mark.parametrize(("word", "level"), [("informational", 0), ("low", 0), ("medium", 7), ("high", 12), ("critical", 15), (..., 0)])
+def test_a_level_of_wazuh_5_counts_for_the_lowest_number_it_may_mean(word: str, level: int) -> None:
+    rule = {"id": "x"} if word is ... else {"id": "x", "level": word}
+    [alert], problems = read_alerts(json.dumps({"wazuh": {"rule": rule}}))
+    assert problems == []
+    assert alert.level == level
+
+
 def test_alerts_without_an_id_are_told_apart_by_their_content() -> None:
     one, same, other = changed("id", ...), changed("id", ...), changed("id", ...)
     other["data"]["srcip"] = "203.0.113.10"

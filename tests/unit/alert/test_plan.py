@@ -121,6 +121,7 @@ SAYINGS: dict[str, tuple[object, str | None]] = {
     "as Wazuh shows it": ("012", "012"),
     "without zeros": ("12", "012"),
     "a number below eight": (7, "007"),
+    "a number that YAML may have made of 010": (8, None),
     "a number that YAML may have made of 012": (10, None),
     "a number that YAML may have made of 077": (63, None),
     "a number from 64 on": (64, "064"),
@@ -139,7 +140,7 @@ SAYINGS: dict[str, tuple[object, str | None]] = {
 @pytest.mark.parametrize(("said", "agent"), SAYINGS.values(), ids=SAYINGS)
 def test_what_a_host_may_say_its_agent_id_is(said: object, agent: str | None) -> None:
     inventory = Inventory({"web1": said}, {})
-    for asked in ["001", "007", "010", "012", "064", "077", "123", "1234", "5db5e8e9-85f4-5cac-b97a-9eb39f16aa33", "63", "8", "1"]:
+    for asked in ["001", "007", "008", "010", "012", "064", "077", "123", "1234", "5db5e8e9-85f4-5cac-b97a-9eb39f16aa33", "63", "8", "1"]:
         plan = make_plan([alert(agent=asked)], policy(find_hosts_by_name=True), inventory)
         assert list(plan.hosts) == (["web1"] if agent is not None and asked.zfill(3) == agent else [])
     assert [problem.startswith("host web1: wazuh_agent_id is ") for problem in inventory.problems] == ([] if agent else [True])

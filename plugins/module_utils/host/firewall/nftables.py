@@ -55,7 +55,7 @@ class Nftables:
         now = time.time()
         self._sets = {found[1] for found in _SET.finditer(text)}
         chains = {found[1]: [line.strip().replace("== @", "@") for line in found[2].splitlines()] for found in _CHAIN.finditer(text)}
-        self._whole = chains == _chains(self._sets) and "flags dormant" not in text
+        self._whole = chains.items() >= _chains(self._sets).items() and "flags dormant" not in text
         self._members = {}
         for found in _SET.finditer(text):
             self._members.update(_elements(found[4], int(found[2]), int(found[3]), now, self._whole))

@@ -8,6 +8,7 @@ directory that is root's alone, for this very archive and interpreter. Whatever 
 
 from __future__ import annotations
 
+import gc
 import marshal
 import os
 import sys
@@ -108,4 +109,8 @@ def start(path: str = KEPT) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(start())
+    gc.disable()  # a short life: collecting, and taking everything down at the end, would be a tenth of it
+    code = start()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
