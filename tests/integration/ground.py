@@ -6,13 +6,18 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import re
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tests.integration.on_host import HostEngine
-from tests.lab import Host, Lab, Peer, Stream, wait_for
+from tests.lab import Host, Lab, Node, Peer, Stream, wait_for
+from tests.lab.system import inside_netns
 
 OPEN, CUT = "open", "timeout"
 WAYS = ("incoming", "outgoing", "forwarded in", "forwarded out")
@@ -41,6 +46,47 @@ IPSET_LEGACY = Firewall("ipset-legacy", "ipset", _flavour("legacy"))
 FIREWALLS = (NFTABLES, IPSET_NFT, IPSET_LEGACY)
 
 
+class Mailbox:
+    """Takes datagrams on a port of a node, IPv4 and IPv6."""
+
+    def __init__(self, node: Node, port: int) -> None:
+        self._port = port
+        self._arrived: set[bytes] = set()
+        with inside_netns(node.netns):
+            self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        self._socket.bind(("::", port))
+        self._socket.settimeout(0.1)
+        self._open = True
+        self._thread = threading.Thread(target=self._collect, daemon=True)
+        self._thread.start()
+
+    def arrives(self, sender: Node, to: str, source: str | None, timeout: float) -> str:
+        """OPEN or CUT: whether one datagram sent there from a node is received within the time."""
+        token = os.urandom(16)
+        with inside_netns(sender.netns), contextlib.closing(socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)) as out:
+            if source:
+                out.bind((source, 0))
+            with contextlib.suppress(PermissionError):  # what an output chain drops is an error to the sender
+                out.sendto(token, (to, self._port))
+        deadline = time.monotonic() + timeout
+        while token not in self._arrived:
+            if time.monotonic() > deadline:
+                return CUT
+            time.sleep(0.005)
+        return OPEN
+
+    def _collect(self) -> None:
+        while self._open:
+            with contextlib.suppress(TimeoutError):
+                self._arrived.add(self._socket.recv(64))
+
+    def close(self) -> None:
+        self._open = False
+        self._thread.join()
+        self._socket.close()
+
+
 @dataclass
 class Ground:
     """A host, somebody behind it, and those outside. Everybody listens on `port`."""
@@ -55,20 +101,28 @@ class Ground:
 
     def __post_init__(self) -> None:
         self.engine = HostEngine(self.host)
+        self.mailboxes = {node.name: Mailbox(node, self.port) for node in (self.host, self.inside, self.attacker, self.visitor)}
 
     def ways(self, *sources: str, ways: Sequence[str] = WAYS, timeout: float = 3.0, by: Peer | None = None) -> dict[str, str]:
-        """What becomes of a connection from and to each source address of the attacker (or `by`), in each direction."""
+        """What becomes of a connection and of a datagram from and to each source address of the attacker (or `by`), in each direction.
+
+        A connection needs packets both ways; a datagram shows that the very first packet in one direction is dropped.
+        """
         outside = by or self.attacker
         calls: dict[str, Callable[[], str]] = {}
         for source in sources:
             here, behind = self._addresses(source)
-            every: dict[str, Callable[[], str]] = {
-                "incoming": lambda source=source, to=here: outside.connect(to, self.port, source=source, timeout=timeout),  # type: ignore[misc]
-                "outgoing": lambda to=source: self.host.connect(to, self.port, timeout=timeout),  # type: ignore[misc]
-                "forwarded in": lambda source=source, to=behind: outside.connect(to, self.port, source=source, timeout=timeout),  # type: ignore[misc]
-                "forwarded out": lambda to=source: self.inside.connect(to, self.port, timeout=timeout),  # type: ignore[misc]
+            ends: dict[str, tuple[Node, Node, str, str | None]] = {
+                "incoming": (outside, self.host, here, source),
+                "outgoing": (self.host, outside, source, None),
+                "forwarded in": (outside, self.inside, behind, source),
+                "forwarded out": (self.inside, outside, source, None),
             }
-            calls |= {f"{way} {source}": every[way] for way in ways}
+            for way in ways:
+                sender, receiver, to, own = ends[way]
+                calls[f"{way} {source}"] = lambda sender=sender, to=to, own=own: sender.connect(to, self.port, source=own, timeout=timeout)  # type: ignore[misc]
+                mailbox = self.mailboxes[receiver.name]
+                calls[f"datagram {way} {source}"] = lambda box=mailbox, sender=sender, to=to, own=own: box.arrives(sender, to, own, timeout)  # type: ignore[misc]
         with ThreadPoolExecutor(max_workers=len(calls)) as pool:
             return dict(zip(calls, pool.map(lambda call: call(), calls.values())))
 
@@ -101,8 +155,10 @@ class Ground:
 
     def power_cycle(self) -> None:
         """Pull the plug and press the button: the kernel's tables are gone."""
+        self.mailboxes[self.host.name].close()
         self.host.power_cut()
         self.host.power_on()
+        self.mailboxes[self.host.name] = Mailbox(self.host, self.port)
         self.host.listen(self.port)
 
     def stand_in(self, tool: str, text: str | None) -> None:
@@ -167,7 +223,12 @@ def ground(lab: Lab, attacker: Peer, visitor: Peer, firewall: Firewall = NFTABLE
         inside = lab.add_peer(f"behind{number}", via=host.name)
         _introduce(attacker, host)
         with host.listen(port), inside.listen(port), attacker.listen(port), visitor.listen(port):
-            yield Ground(lab, host, inside, attacker, visitor, firewall, port)
+            made = Ground(lab, host, inside, attacker, visitor, firewall, port)
+            try:
+                yield made
+            finally:
+                for mailbox in made.mailboxes.values():
+                    mailbox.close()
     finally:
         lab.remove(host)
 

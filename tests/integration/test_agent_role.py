@@ -14,6 +14,7 @@ import pytest
 from tests.integration.ground import without_counts
 from tests.integration.modules import module
 from tests.lab import Host, Lab, Peer, wait_for
+from tests.lab.lab import find_python
 from tests.lab.system import Completed
 
 BLOCKED = ["203.0.113.9", "2001:db8::7", "198.51.100.0/24"]
@@ -56,11 +57,14 @@ def riposte(host: Host, *words: str) -> Completed:
     return done
 
 
-def seconds_left(host: Host, address: str) -> float | None:
-    """How long the kernel will keep a blocked address, None when it is not blocked."""
-    listed = host.inside(["nft", "list", "table", "inet", "riposte"], check=False).stdout
-    found = re.search(rf"\b{re.escape(address)} timeout \w+ expires (?:(\d+)m)?(?:(\d+)s)?", listed)
-    return int(found[1] or 0) * 60 + int(found[2] or 0) if found else None
+def seconds_left(host: Host, target: str) -> float | None:
+    """How long the kernel will keep a blocked target, None when it is not blocked."""
+    address = re.escape(target.partition("/")[0])
+    listed = host.inside(["sh", "-c", "nft list table inet riposte; ipset save"], check=False).stdout
+    if found := re.search(rf"\b{address} timeout \w+ expires (?:(\d+)m)?(?:(\d+)s)?", listed):
+        return int(found[1] or 0) * 60 + int(found[2] or 0)
+    found = re.search(rf"\b{address}(?:/\d+)? timeout (\d+)$", listed, re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def said(host: Host, unit: str, words: str) -> int:
@@ -130,6 +134,22 @@ def test_the_agent_comes_once_and_goes_without_a_trace(lab: Lab, fresh_host: Hos
     assert deploy(lab, host, core=core, riposte_agent_state="absent") == 0
 
 
+@pytest.mark.parametrize("strategy", ["linear", "free"])
+def test_hosts_with_different_pythons_get_each_their_own_in_one_run(lab: Lab, clean: Host, strategy: str) -> None:
+    try:
+        other = lab.add_host(f"other-{strategy}", python="3.9", riposte_agent_python=str(find_python("3.9")))
+    except LookupError as missing:
+        pytest.skip(str(missing))
+    try:
+        hosts = json.dumps({"riposte_hosts": [clean.name, other.name]})
+        lab.ansible("ansible-playbook", "riposte.active_response.deploy", "-e", hosts, env={"ANSIBLE_STRATEGY": strategy}, check=True)
+        for host in (clean, other):
+            assert host.inside(["head", "-1", "/usr/local/sbin/riposte"]).stdout == f"#!{host.python} -IS\n"
+            assert riposte(host, "check").rc == 0
+    finally:
+        lab.remove(other)
+
+
 # --- what was promised is kept while nobody looks -----------------------------------------------------------------------------------------
 
 
@@ -144,14 +164,16 @@ def test_a_lock_ends_by_the_tick_and_the_account_is_as_it_was(lab: Lab, clean: H
     assert not clean.exists("/var/lib/riposte/standing")
 
 
-def test_a_flushed_block_comes_back_with_the_rest_of_its_time(lab: Lab, clean: Host) -> None:
-    address = BLOCKED[0]
-    module(lab, clean, "firewall_drop", targets=BLOCKED, timeout="10m", since=str(int(time.time()) - 300))
-    clean.inside(["nft", "flush", "ruleset"])
-    assert seconds_left(clean, address) is None
-    left = clean.wait_for(lambda: seconds_left(clean, address), f"{address} to be blocked again", timeout=TICK)
-    assert left is not None
-    assert 300 - TICK <= left <= 301
+@pytest.mark.parametrize(("backend", "flush"), [("nftables", "nft flush ruleset"), ("ipset", "iptables -t raw -F; ip6tables -t raw -F; ipset flush")])
+def test_a_flushed_block_comes_back_with_the_rest_of_its_time(lab: Lab, clean: Host, backend: str, flush: str) -> None:
+    module(lab, clean, "firewall_drop", targets=BLOCKED, timeout="10m", since=str(int(time.time()) - 300), backend=backend)
+    clean.inside(["sh", "-c", flush])
+    assert seconds_left(clean, BLOCKED[0]) is None
+    clean.wait_for(lambda: seconds_left(clean, BLOCKED[0]), f"{BLOCKED[0]} to be blocked again", timeout=TICK)
+    for address in BLOCKED:
+        left = seconds_left(clean, address)
+        assert left is not None
+        assert 300 - TICK <= left <= 301
     assert riposte(clean, "check").rc == 0
 
 
@@ -166,6 +188,7 @@ def test_after_a_power_cut_what_is_due_is_back_before_anybody_can_connect(lab: L
     host = fresh_host
     deploy(lab, host)
     host.inside(["systemctl", "enable", firewall])  # both load rules of their own at boot; nftables begins with `flush ruleset`
+    host.put(f"/etc/systemd/system/{firewall}.d/slow.conf", "[Service]\nExecStartPre=/bin/sleep 1\n")  # so that only the order of the units decides
     module(lab, host, "firewall_drop", targets=[attacker.address4], timeout="10m", since=str(int(time.time()) - 300))
     host.power_cut()
     host.power_on(wait=False)

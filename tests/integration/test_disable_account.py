@@ -565,6 +565,7 @@ def test_where_etc_cannot_be_written_the_lock_fails_and_nothing_is_half_done(fre
         locked, released, told = steps(
             lab, host, task("disable_account", **lock("mallory")), task("disable_account", targets=["carol"], state="absent"), task("response_info")
         )
+        assert "responses" in locked, locked
         assert locked["failed"] and not locked["changed"] and outcomes(locked) == {"mallory": "failed"}
         assert "/etc/shadow: cannot be changed" in messages(locked)["mallory"] and "it is as it was" in messages(locked)["mallory"]
         assert released["failed"] and not released["changed"] and outcomes(released) == {"carol": "failed"}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
 from collections.abc import Iterator
@@ -239,6 +240,45 @@ def test_release_of_one_leaves_its_neighbours(wall: Ground) -> None:
     assert wall.members() == sorted([four["ten"], six["ten"]])
     release(four["ten"], six["ten"])
     assert cut() == set()
+
+
+@on(*FIREWALLS)
+def test_the_kernel_has_the_end_that_is_told(wall: Ground) -> None:
+    """A later end, and none at all, reach what is in force already; there is one member all the time."""
+    backend = wall.firewall.backend
+
+    def left(**wanted: Any) -> list[float | None]:
+        done = wall.engine.drop(*TARGETS, backend=backend, **wanted)
+        assert done["summary"]["done"] == len(TARGETS), done
+        assert wall.members() == sorted(TARGETS)
+        wall.prove_cut("203.0.113.9", ways=["incoming"])
+        return [seconds and round(seconds / 600) for seconds in map(wall.seconds_left, TARGETS)]
+
+    assert left(timeout="10m") == [1] * len(TARGETS)
+    assert left(until=str(round(time.time()) + 7200)) == [12] * len(TARGETS)
+    assert left(permanent=True) == [None] * len(TARGETS)
+
+
+@pytest.mark.parametrize("fresh_wall", [(NFTABLES, "bookworm"), (NFTABLES, "trixie"), (IPSET_NFT, "bookworm")], indirect=True)
+def test_networks_of_every_prefix_length(fresh_wall: Ground) -> None:
+    """Side by side, each taken for what it is, each released alone."""
+    wall = fresh_wall
+    names = ["wide_network", "multicast", "link_local", "broadcast", "loopback", "unspecified", "own_address"]
+    bases = (("200.0.0.0", 32), ("2001:db8::", 128))
+    targets = [str(ipaddress.ip_network((base, bits), strict=False)) for base, most in bases for bits in range(1, most + 1)]
+    near, far = "2001:db8:0:1::7", "2001:db8:0:2::7"
+    for source in (near, far):
+        wall.attacker.add_address(source)
+    done = wall.engine.drop(*targets, timeout="10m", backend=wall.firewall.backend, override=names)
+    assert [each["message"] for each in done["responses"] if each["outcome"] != "done"] == []
+    assert len(wall.members()) == 160
+    wall.prove_cut(near, far, "203.0.113.9")
+    again = wall.engine.drop(*targets, timeout="10m", override=names)
+    assert not again["changed"]
+    others = [target for target in targets if not target.endswith("/63")]
+    assert wall.engine.drop(*others, state="absent")["summary"]["done"] == len(others)
+    wall.prove_cut(near)
+    wall.prove_open(far, "203.0.113.9")
 
 
 @on(*FIREWALLS)

@@ -19,6 +19,7 @@ import select
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .errors import BadInput, ToolError, shown
@@ -179,6 +180,8 @@ class Shadow:
         self._busy: dict[int, list[int]] = {}
 
     def read(self) -> dict[str, Seen]:
+        with suppress(OSError):  # a run that was killed left it, and it holds password hashes; where nothing can be written, the change says so
+            os.unlink(_part(self._path))
         self._lines = {line.name: line for line in map(_parsed, _text(self._path).split("\n")) if line}
         ours = [line for line in self._lines.values() if line.ours]
         self._busy = self._processes() if ours and self._end_sessions else {}
@@ -293,10 +296,14 @@ def _signal(pid: int, uid: int, number: int) -> None:
         os.close(handle)
 
 
+def _part(path: str) -> str:
+    return f"{path}.riposte"
+
+
 def _replace(path: str, text: str) -> None:
     """Writes a file whole or not at all, with owner, mode and security label of the one it replaces."""
     seen = os.stat(path)
-    temporary = f"{path}.riposte"
+    temporary = _part(path)
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:

@@ -237,8 +237,8 @@ def _translated(paths: Paths | None = None) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         kind = LedgerFull if any(word in str(error).lower() for word in _FULL) else LedgerError
         raise kind(f"{where}: {error}") from error
-    except sqlite3.DatabaseError as error:
-        raise LedgerCorrupt(f"{where}: {error}") from error
+    except sqlite3.DatabaseError as error:  # damage has this very class; a broken rule of ours is no reason to throw the ledger away
+        raise (LedgerCorrupt if type(error) is sqlite3.DatabaseError else LedgerError)(f"{where}: {error}") from error
     except OSError as error:
         raise LedgerFull(f"{where}: {error}") from error
 

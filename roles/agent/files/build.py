@@ -39,7 +39,9 @@ def build(target: Path, python: str) -> None:
     """Writes the program. `python`: the interpreter on the host, which is run without site packages or environment variables."""
     if not re.fullmatch(r"/[^\s]{1,100}", python):
         raise SystemExit(f"interpreter {python!r}: it must be an absolute path without spaces, at most 100 characters, as the kernel wants it in a first line")
-    with open(target, "wb") as stream:
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.{os.getpid()}")  # several may build the same at once
+    with open(part, "wb") as stream:
         stream.write(f"#!{python} -IS\n".encode())
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
             for name, data in sorted(members()):
@@ -47,7 +49,8 @@ def build(target: Path, python: str) -> None:
                 member.create_system = 3  # Unix, wherever it is built
                 member.external_attr = 0o644 << 16
                 archive.writestr(member, data)
-    os.chmod(target, 0o755)
+    os.chmod(part, 0o755)
+    os.replace(part, target)
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ class Tools:
         words = " ".join(argv)
         self.called.append(words)
         if stdin is not None:
-            self.given[argv[0]] = stdin.splitlines()
+            self.given.setdefault(argv[0], []).extend(stdin.splitlines())
         if "save" in words and ("-legacy" in words or "-nft" in words):
             return Completed(0, "", "")
         return Completed(0, self.answers.get(words, ""), "")
@@ -106,9 +106,7 @@ def test_host_without_our_sets_has_nothing_of_ours_and_no_table_is_touched() -> 
         rules("riposte4").replace("-A PREROUTING -j RIPOSTE\n", ""),
         rules("riposte4").replace("-A RIPOSTE -m set --match-set riposte4 dst -j DROP\n", ""),
         rules("riposte4").replace("src -j DROP", "src -j ACCEPT"),
-        rules("riposte4").replace(
-            "-A RIPOSTE -m set --match-set riposte4 src", "-A RIPOSTE -s 10.0.0.1/32 -j RETURN\n-A RIPOSTE -m set --match-set riposte4 src"
-        ),
+        rules("riposte4").replace("-A RIPOSTE -m", "-A RIPOSTE -s 10.0.0.1/32 -j RETURN\n-A RIPOSTE -m", 1),
         rules("riposte4", ["-A PREROUTING -s 10.0.0.1/32 -j ACCEPT"]),
         rules("riposte4", ["-A OUTPUT -g OTHER"]),
         rules("riposte6"),
@@ -140,6 +138,7 @@ def test_block_goes_into_the_set_of_its_family_with_its_end() -> None:
         "add riposte4 203.0.113.9 timeout 600 -exist",
         "add riposte4 192.0.2.0/25 timeout 0 -exist",
         f"add riposte4 203.0.113.10 timeout {LONGEST} -exist",
+        "create riposte6 hash:net family inet6 timeout 0 maxelem 1000000 -exist",
     ]
     assert "iptables-restore" not in tools.given, "whole rules are left alone"
 
