@@ -20,6 +20,7 @@ from tests.lab import Host
 from tests.lab.lab import REPOSITORY
 
 _ENGINE = REPOSITORY / "plugins/module_utils/host"
+_PACKAGE = Path("ansible_collections/riposte/active_response/plugins/module_utils/host")
 _PLACE = "/root/engine.zip"
 
 
@@ -31,8 +32,10 @@ class HostEngine:
         packed = io.BytesIO()
         with zipfile.ZipFile(packed, "w") as archive:
             archive.write(Path(__file__).with_name("on_host_main.py"), "__main__.py")
+            for parent in list(_PACKAGE.parents)[:-1]:
+                archive.writestr(str(parent / "__init__.py"), "")
             for path in _ENGINE.rglob("*.py"):
-                archive.write(path, Path("engine", path.relative_to(_ENGINE)))
+                archive.write(path, _PACKAGE / path.relative_to(_ENGINE))
         host.inside(["sh", "-c", f"base64 -d > {_PLACE}"], input=base64.b64encode(packed.getvalue()).decode())
 
     def respond(self, *requests: dict[str, Any], check: bool = False) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from engine.engine import Engine
-from engine.errors import ToolError
-from engine.response import Request
-from engine.runner import Completed
+from ansible_collections.riposte.active_response.plugins.module_utils.host.engine import Engine
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import ToolError
+from ansible_collections.riposte.active_response.plugins.module_utils.host.response import Request
+from ansible_collections.riposte.active_response.plugins.module_utils.host.runner import Completed
 
 
 def run(argv: Sequence[str], stdin: str | None = None, seconds: int = 60) -> Completed:

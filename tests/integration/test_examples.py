@@ -50,21 +50,20 @@ def web1(lab: Lab) -> Iterator[Host]:
 
 
 @pytest.mark.parametrize("core", ["newest", "2.16"])
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_the_examples_of_a_page_work(lab: Lab, web1: Host, path: Path, core: str) -> None:
+def test_the_examples_of_every_page_work(lab: Lab, web1: Host, core: str) -> None:
     """Each task runs, and what a page puts into force it releases."""
-    text = examples(path)
-    tasks = text.count("\n- name:")
-    assert tasks
     before = web1.read("/etc/shadow")
-    book = f"- hosts: [web1]\n  tasks:\n{textwrap.indent(BEFORE.get(path.stem, '') + text + AFTER, '    ')}"
-    _facts, *answers, info, _released = play(lab, book, core=core)["web1"]
-    answers = answers[-tasks:]
-    assert len(answers) == tasks
-    assert [each for each in answers if each["failed"]] == []
-    if path.stem == "response_info":
-        assert [each["target"] for each in info["responses"]] == ["203.0.113.9"]
-    else:
-        assert answers[0]["changed"]
-        assert info["responses"] == []
+    plays = ""
+    for path in MODULES:
+        tasks = f"- ansible.builtin.debug: {{msg: page {path.stem}}}\n{BEFORE.get(path.stem, '')}{examples(path)}{AFTER}"
+        plays += f"- hosts: [web1]\n  gather_facts: false\n  tasks:\n{textwrap.indent(tasks, '    ')}\n"
+    seen = play(lab, plays, core=core)["web1"]
+    begins = [number for number, each in enumerate(seen) if str(each.get("msg", "")).startswith("page ")]
+    assert [seen[number]["msg"].removeprefix("page ") for number in begins] == [path.stem for path in MODULES]
+    for path, begin, end in zip(MODULES, begins, [*begins[1:], len(seen)]):
+        *answers, info, _released = seen[begin + 1 : end]
+        assert [each for each in answers if each["failed"]] == [], path
+        assert len(answers) == examples(path).count("\n- name:") + (path.stem in BEFORE), path
+        assert answers[0]["changed"], path
+        assert [each["target"] for each in info["responses"]] == (["203.0.113.9"] if path.stem in BEFORE else []), path
     assert web1.read("/etc/shadow") == before

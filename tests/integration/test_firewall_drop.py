@@ -162,11 +162,11 @@ def test_what_was_accepted_earlier_ends_earlier(wall: Ground) -> None:
 def test_a_block_by_ansible_ends_by_itself(wall: Ground) -> None:
     """Nobody comes back to release it."""
     begun = time.time()
-    done = module(wall.lab, wall.host, "firewall_drop", targets=[ATTACKER, "192.0.2.0/24"], timeout=8, reason="seen by hand")
+    done = module(wall.lab, wall.host, "firewall_drop", targets=[ATTACKER, "192.0.2.0/24"], timeout=6, reason="seen by hand")
     assert done["summary"]["done"] == 2
     wall.prove_cut(ATTACKER)
     wall.wait_open(ATTACKER)
-    assert time.time() - begun >= 8
+    assert time.time() - begun >= 6
     info, again, history = steps(
         wall.lab, wall.host, task("response_info"), task("firewall_drop", targets=[ATTACKER], timeout="10m"), task("response_info", history=5)
     )
@@ -371,18 +371,17 @@ def test_check_mode_and_the_run_say_the_same(wall: Ground) -> None:
         "gone": {"targets": [ATTACKER], "state": "absent"},
     }
     each = [task("firewall_drop", **call) for call in calls.values()]
-    answers = steps(wall.lab, wall.host, *(turn for one in each for turn in (one.check(), one.check(), one)), diff=True)
-    seen = dict(zip(calls, zip(answers[::3], answers[1::3], answers[2::3])))
-    for name, (check, second_check, run) in seen.items():
-        assert check["diff"] == second_check["diff"] == run["diff"], name
+    answers = steps(wall.lab, wall.host, *(turn for one in each for turn in (one.check(), one)), diff=True)
+    seen = dict(zip(calls, zip(answers[::2], answers[1::2])))
+    for name, (check, run) in seen.items():
+        assert check["diff"] == run["diff"], name
         assert check["changed"] == run["changed"], name
         assert check["summary"] == run["summary"], name
         assert check["failed"] == run["failed"], name
+        same = ("target", "outcome", "changed", "backend")
         for planned, done in zip(check["responses"], run["responses"]):
-            assert {key: planned[key] for key in ("target", "outcome", "changed", "backend")} == {
-                key: done[key] for key in ("target", "outcome", "changed", "backend")
-            }, name
-    diffs = {name: run["diff"] for name, (_check, _second, run) in seen.items()}
+            assert [planned[key] for key in same] == [done[key] for key in same], name
+    diffs = {name: run["diff"] for name, (_check, run) in seen.items()}
     assert diffs["new"] == {
         "before": "firewall_drop 203.0.113.9: absent\nfirewall_drop 192.0.2.0/24: absent\n",
         "after": "firewall_drop 203.0.113.9: present for 600 s\nfirewall_drop 192.0.2.0/24: present for 600 s\n",
@@ -457,13 +456,13 @@ def test_the_report_tells_what_is_no_longer_in_force(wall: Ground) -> None:
 
 
 def test_the_task_fails_when_the_block_is_not_in_force(wall: Ground) -> None:
-    """nft says that all went well, and did nothing."""
-    lie = "printf '#!/bin/sh\\ncat > /dev/null\\n' > /usr/local/sbin/nft; chmod 755 /usr/local/sbin/nft"
+    """nft says that the change went well, and made none."""
+    lie = '#!/bin/sh\n[ "$1" = list ] && exec /usr/sbin/nft "$@"\ncat > /dev/null\n'
     block = task("firewall_drop", targets=[ATTACKER], timeout="10m")
     _, failed, info, respond, _, done = steps(
         wall.lab,
         wall.host,
-        task("ansible.builtin.command", argv=["sh", "-c", lie]),
+        task("ansible.builtin.copy", dest="/usr/local/sbin/nft", content=lie, mode="0755"),
         block,
         task("response_info"),
         task("respond", responses=[{"response": "firewall_drop", "targets": [ATTACKER], "timeout": "10m"}]),

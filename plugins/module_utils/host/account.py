@@ -33,6 +33,7 @@ from .surroundings import Surroundings
 ADMIN_GROUPS = frozenset({"root", "sudo", "wheel", "admin", "docker", "lxd"})
 EXPIRED = "2"  # 3 January 1970; shadow(5) calls 0 ambiguous, and 1 is what an admin's `usermod -e 1` writes
 LOCK_SECONDS = 15
+ENDS_SESSIONS = "end_sessions"  # in the ledger's `before`: a run that is killed after the lock and before that leaves it to the tick
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?\Z")
 _LOCK = re.compile(r"\A(!?)\*riposte-([0-9]{1,12})\*")  # before the password: the end in epoch seconds (0 = permanent)
 _MARK = re.compile(r"72([0-9]{7})\Z")  # 72, expiry before + 1 (0 = none)
@@ -241,7 +242,8 @@ class Shadow:
         line = self._lines.get(target)
         if line is None or line.ours:
             return None
-        return json.dumps({"password_locked": line.password.startswith(("!", "*")), "expires": line.expires or None})
+        ends = {ENDS_SESSIONS: True} if self._end_sessions else {}
+        return json.dumps({"password_locked": line.password.startswith(("!", "*")), "expires": line.expires or None, **ends})
 
     def missing(self, target: str) -> str | None:
         line, account = self._lines.get(target), self._accounts.get(target)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Callable, TypeVar
 
+from .account import ENDS_SESSIONS, DisableAccount
 from .errors import BadInput, LedgerCorrupt, LedgerError, LedgerFull, ToolError
 from .kind import KINDS, kind_of
 from .ledger import Ledger, Row, mark_standing, set_aside
@@ -76,11 +77,24 @@ class Engine:
     def tick(self, check: bool = False) -> Report:
         """Settles what a crash left open, ends what is due, restores what vanished; results only for what it did."""
         report = Report()
-        groups: list[Group] = [[(each, [])] for each in _everything()]
-        if self._guarded(report, groups, check, Run.keep) and not check:
+        groups: list[Group] = [[(each, [])] for each in (*self._half_done(report, check), *_everything())]
+        if self._guarded(report, groups, check, lambda run: run.respond() if run.requests[0][0].targets else run.keep()) and not check:
             self._prune(report)
-        report.results = [each for [(_request, answer)] in groups for each in answer]
+        report.results = [each for [(_request, answer)] in groups for each in answer if each.outcome != UNCHANGED]
         return report
+
+    def _half_done(self, report: Report, check: bool) -> list[Request]:
+        """Locks whose run was killed before it had ended the sessions, to be asked for once more: the lock itself looks as it should."""
+
+        def find(context: RunContext) -> list[Request]:
+            rows = list(context.ledger.unfinished(DisableAccount.name, ENDS_SESSIONS))
+            there = {target for backend in DisableAccount(False).backends(context.runner, context.paths) if rows for target in backend.read()}
+            return [_again(row) for row in rows if row.target in there and (row.until is None or row.until > context.now)]
+
+        try:
+            return self._with_ledger(report, check, find)
+        except LedgerError:  # the tick itself meets it next, and says it
+            return []
 
     def look(self, history: int = 0, name: str = "") -> tuple[list[Look], list[Row], Report]:
         """What is recorded beside what the host shows, and the `history` rows that ended last. Changes nothing.
@@ -176,6 +190,11 @@ class Engine:
 def _everything() -> list[Request]:
     """Stands for all that is recorded, of each kind."""
     return [Request(response, (), state="absent", end_sessions=False) for response in KINDS]
+
+
+def _again(row: Row) -> Request:
+    until = None if row.until is None else str(int(row.until))
+    return Request(row.response, [row.target], until=until, permanent=until is None, override=row.override.split())
 
 
 def _named(ledger: Ledger, name: str) -> list[Request]:

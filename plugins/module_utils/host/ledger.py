@@ -155,6 +155,10 @@ class Ledger:
         """Open rows whose id, alert id or target is `name`."""
         yield from self._rows("phase != 'ended' AND ? IN (id, alert_id, target)", name)
 
+    def unfinished(self, response: str, containing: str) -> Iterator[Row]:
+        """Rows of a kind whose change was begun and not settled, and whose `before` contains a text."""
+        yield from self._rows("phase != 'ended' AND response = ? AND phase IN (?, ?) AND instr(before, ?)", response, ADDING, CHANGING, containing)
+
     def _rows(self, where: str, *values: object) -> Iterator[Row]:
         with _translated():
             for row in self._database.execute(f"SELECT {_COLUMNS} FROM response WHERE {where}", values):
@@ -237,8 +241,10 @@ def _translated(paths: Paths | None = None) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         kind = LedgerFull if any(word in str(error).lower() for word in _FULL) else LedgerError
         raise kind(f"{where}: {error}") from error
-    except sqlite3.DatabaseError as error:  # damage has this very class; a broken rule of ours is no reason to throw the ledger away
-        raise (LedgerCorrupt if type(error) is sqlite3.DatabaseError else LedgerError)(f"{where}: {error}") from error
+    except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InternalError, sqlite3.NotSupportedError, sqlite3.ProgrammingError) as error:
+        raise LedgerError(f"{where}: {error}") from error  # a rule broken by us is no reason to throw the ledger away
+    except sqlite3.DatabaseError as error:
+        raise LedgerCorrupt(f"{where}: {error}") from error
     except OSError as error:
         raise LedgerFull(f"{where}: {error}") from error
 

@@ -258,6 +258,9 @@ def test_account_that_cannot_be_locked_is_named_before_anything_is_done(host: Pa
 
 
 def test_what_was_there_before_is_told_without_the_hash(host: Path) -> None:
+    ending = Shadow(Paths(str(host)), end_sessions=True)
+    ending.read()
+    assert ending.before("mallory") == '{"password_locked": false, "expires": "20000", "end_sessions": true}'
     assert shadow(host).before("mallory") == '{"password_locked": false, "expires": "20000"}'
     assert shadow(host).before("opal") == '{"password_locked": true, "expires": null}'
     assert shadow(host).before("nobody") is None

@@ -63,11 +63,12 @@ class Nftables:
 
     def _listing(self) -> str:
         done = self._runner([find_program("nft") or "nft", "list", "table", *TABLE.split()])
-        if done.rc == 0:
+        if done.rc == 0 and f"table {TABLE} {{" in done.out:
             return done.out
         if "No such file or directory" in done.err:
             return ""
-        raise ToolError(f"nft: cannot list table {TABLE}: {' '.join(done.err.split())[:300]}")
+        said = " ".join(done.err.split())[:300] or f"exit code {done.rc}, and no table in what it printed"
+        raise ToolError(f"nft: cannot list table {TABLE}: {said}")
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
         left = (self._members.keys() | put.keys()) - set(take)
