@@ -350,8 +350,22 @@ def test_release_leaves_no_rule_on_a_bare_host(wall: Ground) -> None:
     before = rules(wall.host)
     wall.engine.drop(*TARGETS, timeout="10m", backend=wall.firewall.backend)
     assert wall.engine.drop(*TARGETS, state="absent")["summary"]["done"] == len(TARGETS)
+    assert _ours(wall, before) == []
+
+
+@on(*FIREWALLS)
+def test_what_ran_out_leaves_no_rule_either(wall: Ground) -> None:
+    """The kernel ends the members, the next tick takes out what held them."""
+    before = rules(wall.host)
+    wall.engine.drop(*TARGETS, timeout="1s", backend=wall.firewall.backend)
+    wall.wait_open(*SOURCES)
+    wall.engine.tick()
+    assert _ours(wall, before) == []
+
+
+def _ours(wall: Ground, before: str) -> list[str]:
     left = set(rules(wall.host).splitlines()) - set(before.splitlines())
-    assert [line for line in left if wall.firewall is NFTABLES or not re.fullmatch(EMPTY_RAW, line)] == []
+    return [line for line in left if wall.firewall is NFTABLES or not re.fullmatch(EMPTY_RAW, line)]
 
 
 # --- truth: a block that is not in force is never called done ---------------------------------------------------------------------------------

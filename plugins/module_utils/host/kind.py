@@ -42,7 +42,7 @@ class Backend(Protocol):
         """Everything on this host that carries our mark, by target. ToolError when it cannot be told."""
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
-        """Puts targets into force until their ends (None = permanent) and takes others away, in one transaction.
+        """Puts targets into force until their ends (None = permanent) and takes others away, in one transaction; where nothing is left, no trace is.
 
         Both hold for targets in any state: put moves the end of what stands, take of nothing is nothing.
         """

@@ -145,7 +145,7 @@ class Run:
         self.rows = self.context.ledger.open_rows(self.kind.name)
         self.touched = dict(self.context.foreseen.get(self.kind.name, ({}, ""))[0])
         try:
-            self.backend, self.why = self.kind.backend(self.context.runner, self.context.paths, first.backend, self._holding())
+            self.backend, self.why = self.kind.backend(self.context.runner, self.context.paths, first.backend, self._holding(first.backend))
             self.seen = dict(self.backend.read())
         except Problem as error:
             for request, answer in self.requests:
@@ -158,14 +158,18 @@ class Run:
         self.rows = {target: row for target, row in self.rows.items() if row.phase != ENDED}
         return True
 
-    def _holding(self) -> str | None:
+    def _holding(self, wanted: str) -> str | None:
         """The backend that holds this host's responses: of what is recorded and not over, also as a check foresees it."""
         for target, row in self.rows.items():
             over = row.phase == STANDING and row.until is not None and row.until <= self.context.now
             if not over and self.touched.get(target) != GONE:
                 return row.backend
         touched, backend = self.context.foreseen.get(self.kind.name, ({}, ""))
-        return backend if any(known.in_force for known in touched.values()) else None
+        if any(known.in_force for known in touched.values()):
+            return backend
+        if wanted != "auto" or not self.rows:
+            return None
+        return next(iter(self.rows.values())).backend  # what is over is to be tidied up there
 
     def _known(self, target: str) -> Known:
         if target in self.touched:
@@ -311,6 +315,15 @@ class Run:
         take = [target for target in take if target not in blocked]
         error = self._apply(put, take)
         self._answer(intents, put, blocked, error)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """What the last response left when the system ended it by itself goes too."""
+        if self.settled and not (self.seen or self.unread):
+            try:
+                self.backend.change({}, ())
+            except ToolError as error:
+                self.context.warnings.append(f"{self.kind.name}: what is left of {self.backend.name} could not be removed: {error}")
 
     def _differs(self, target: str, known: Known) -> bool:
         seen = self.seen.get(target)

@@ -36,16 +36,17 @@ class Ipset:
     def __init__(self, runner: Runner):
         self._runner = runner
         self._members: dict[str, Seen] = {}
+        self._sets: set[str] = set()
 
     @staticmethod
     def installed() -> bool:
         return find_program("ipset") is not None and find_program("iptables-save") is not None
 
     def read(self) -> dict[str, Seen]:
-        present = set(run(self._runner, [program("ipset"), "list", "-n"]).split())
+        self._sets = set(run(self._runner, [program("ipset"), "list", "-n"]).split())
         self._members = {}
         for version, (_tool, _family, name) in _FAMILIES.items():
-            if name in present:
+            if name in self._sets:
                 self._members.update(self._read_set(version, name))
         return self._members
 
@@ -69,7 +70,7 @@ class Ipset:
             if any(_version(target) == version for target in left):
                 self._write_set(name, family, mine, gone)
                 self._write_rules(version, name)
-            elif gone or any(_version(target) == version for target in self._members):
+            elif name in self._sets:
                 self._remove(version, name)
 
     def _write_set(self, name: str, family: str, put: Mapping[str, float | None], take: Iterable[str]) -> None:

@@ -45,6 +45,7 @@ class Nftables:
         self._members: dict[str, Seen] = {}
         self._sets: set[str] = set()
         self._whole = False
+        self._there = False
 
     @staticmethod
     def installed() -> bool:
@@ -53,6 +54,7 @@ class Nftables:
     def read(self) -> dict[str, Seen]:
         text = self._listing()
         now = time.time()
+        self._there = bool(text)
         self._sets = {found[1] for found in _SET.finditer(text)}
         chains = {found[1]: [line.strip().replace("== @", "@") for line in found[2].splitlines()] for found in _CHAIN.finditer(text)}
         self._whole = chains.items() >= _chains(self._sets).items() and "flags dormant" not in text
@@ -72,6 +74,8 @@ class Nftables:
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
         left = (self._members.keys() | put.keys()) - set(take)
+        if not (left or self._there):
+            return
         lines = [f"add table {TABLE}"]
         if left:
             lines += self._structure(put)
