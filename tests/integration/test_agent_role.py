@@ -190,9 +190,24 @@ def test_a_flushed_block_comes_back_with_the_rest_of_its_time(lab: Lab, clean: H
 
 
 def test_nothing_runs_while_nothing_stands(clean: Host) -> None:
+    clean.inside(["systemctl", "start", "riposte-tick.service"])  # the first makes the ledger
     ran = clean.inside(["systemctl", "start", "riposte-tick.service"], check=False)
     shown = clean.inside(["systemctl", "show", "riposte-tick.service", "-p", "ConditionResult"]).stdout
     assert (ran.rc, shown) == (0, "ConditionResult=no\n")
+
+
+def test_a_lost_ledger_keeps_no_lock_from_ending(lab: Lab, clean: Host) -> None:
+    clean.inside(["useradd", "--create-home", "eve"])
+    before = clean.read("/etc/shadow")
+    assert module(lab, clean, "disable_account", targets=["eve"], timeout="2s")["changed"]
+    clean.inside(["rm", "-rf", "/var/lib/riposte"])
+
+    def ended() -> bool:
+        clean.inside(["systemctl", "reset-failed", "riposte-tick.service"])  # starts too fast for systemd otherwise
+        clean.inside(["systemctl", "start", "riposte-tick.service"])
+        return clean.read("/etc/shadow") == before
+
+    clean.wait_for(ended, "the lock to end", timeout=20)
 
 
 @pytest.mark.parametrize("firewall", ["nftables.service", "firewalld.service"])
