@@ -120,9 +120,8 @@ def test_the_agent_comes_once_and_goes_without_a_trace(lab: Lab, fresh_host: Hos
     foreseen = deploy(lab, host, "--check", "--diff", core=core)
     assert trace(host) == before
     done = deploy(lab, host, core=core)
-    assert (
-        foreseen == done[: len(foreseen)] == ["Copy the program", "Make the directory of the guard file", "Write the guard file", "Write the units of the tick"]
-    )
+    assert foreseen == ["Copy the program", "Make the directory of the guard file", "Write the guard file", "Write the units of the tick"]
+    assert done == [*foreseen, "Have the tick run at boot", "Have the tick run every 30 seconds"]
     assert deploy(lab, host, core=core) == []
     assert deploy(lab, host, "--check", core=core) == []
     checked = riposte(host, "check")

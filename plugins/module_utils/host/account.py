@@ -33,20 +33,19 @@ from .surroundings import Surroundings
 ADMIN_GROUPS = frozenset({"root", "sudo", "wheel", "admin", "docker", "lxd"})
 EXPIRED = "2"  # 3 January 1970; shadow(5) calls 0 ambiguous, and 1 is what an admin's `usermod -e 1` writes
 LOCK_SECONDS = 15
-ENDS_SESSIONS = "end_sessions"  # in the ledger's `before`: a run that is killed after the lock and before that leaves it to the tick
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}\$?\Z")
-_LOCK = re.compile(r"\A(!?)\*riposte-([0-9]{1,12})\*")  # before the password: the end in epoch seconds (0 = permanent)
+_LOCK = re.compile(r"\A(!?)\*riposte-([0-9]{1,12})(-keep)?\*")  # before the password: the end in epoch seconds (0 = permanent); sessions are kept
 _MARK = re.compile(r"72([0-9]{7})\Z")  # 72, expiry before + 1 (0 = none)
 _DAYS = re.compile(r"(?:0|[1-9][0-9]{0,5})?\Z")
 _UIDS = re.compile(r"^Uid:\t(\d+)\t(\d+)\t(\d+)", re.MULTILINE)
 
 
 class DisableAccount:
-    """The kind. end_sessions: also end the account's sessions and processes."""
+    """The kind. end_sessions: also end the account's sessions and processes; None: as each lock says that stands already."""
 
     name = "disable_account"
 
-    def __init__(self, end_sessions: bool = True):
+    def __init__(self, end_sessions: bool | None = True):
         self._end_sessions = end_sessions
 
     def target(self, value: str) -> str:
@@ -136,6 +135,12 @@ class ShadowLine(NamedTuple):
         return bool(_LOCK.match(self.password)) and self.expired
 
     @property
+    def keeps_sessions(self) -> bool:
+        """Whether our lock leaves alone what the account runs."""
+        found = _LOCK.match(self.password)
+        return bool(found and found[3])
+
+    @property
     def trouble(self) -> str | None:
         """Why a lock of this line could not be undone exactly."""
         if self.mark and not self.ours:
@@ -144,14 +149,15 @@ class ShadowLine(NamedTuple):
             return f"account {self.name}: its expiry {shown(self.expires)} in /etc/shadow is not a number of days, so it could not be put back"
         return None
 
-    def lock(self, until: float | None) -> ShadowLine:
-        """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile."""
+    def lock(self, until: float | None, end_sessions: bool | None = True) -> ShadowLine:
+        """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile. end_sessions None: as it was."""
         if self.trouble:
             raise ToolError(self.trouble)
         bare = self.unlock()
         before = int(bare.expires) + 1 if bare.expires else 0
         end = round(until) if until else 0
-        return bare._replace(password=f"*riposte-{end}*{bare.password}", expires=EXPIRED, mark=f"72{before:07d}")
+        keep = self.keeps_sessions if end_sessions is None else not end_sessions
+        return bare._replace(password=f"*riposte-{end}{'-keep' if keep else ''}*{bare.password}", expires=EXPIRED, mark=f"72{before:07d}")
 
     def unlock(self) -> ShadowLine:
         """As before the lock; what an admin changed meanwhile stays as the admin left it."""
@@ -172,7 +178,7 @@ class Shadow:
     name = "shadow"
     capabilities = Capabilities(expires=False, longest=None, survives=True)
 
-    def __init__(self, paths: Paths, end_sessions: bool):
+    def __init__(self, paths: Paths, end_sessions: bool | None):
         self._paths = paths
         self._path = paths.at("etc/shadow")
         self._end_sessions = end_sessions
@@ -185,28 +191,31 @@ class Shadow:
             os.unlink(_part(self._path))
         self._lines = {line.name: line for line in map(_parsed, _text(self._path).split("\n")) if line}
         ours = [line for line in self._lines.values() if line.ours]
-        self._busy = self._processes() if ours and self._end_sessions else {}
+        self._busy = {} if all(line.keeps_sessions for line in ours) else self._processes()
         self._accounts = read_accounts(self._paths)
-        return {line.name: Seen(line.locked and not self._pids(line.name), line.until) for line in ours}
+        return {line.name: Seen(self._in_force(line), line.until) for line in ours}
 
-    def _pids(self, name: str) -> list[int]:
-        return self._busy.get(self._accounts[name].uid, []) if name in self._accounts else []
+    def _in_force(self, line: ShadowLine) -> bool:
+        """Locked as asked, and nothing of the account runs that must not."""
+        if not line.locked or self._end_sessions is line.keeps_sessions:
+            return False
+        account = self._accounts.get(line.name)
+        return line.keeps_sessions or not (account and self._busy.get(account.uid))
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
         try:
             busy = ToolError(f"/etc/.pwd.lock: another program has held the password file for {LOCK_SECONDS} seconds; nothing was changed")
             with locked(self._paths.at("etc/.pwd.lock"), LOCK_SECONDS, busy, fcntl.lockf):  # as passwd, usermod and systemd do: lckpwdf(3)
                 text = _text(self._path)
-                after = "\n".join(_changed(line, put, take) for line in text.split("\n"))
+                after = "\n".join(_changed(line, put, take, self._end_sessions) for line in text.split("\n"))
                 if after != text:
                     _replace(self._path, after)
         except OSError as error:
             raise ToolError(f"{self._path}: cannot be changed ({error}); it is as it was") from error
-        if self._end_sessions:
-            accounts = read_accounts(self._paths)
-            for name in put:
-                if name in accounts:
-                    self._end(name, accounts[name].uid)
+        accounts = read_accounts(self._paths)
+        for line in map(_parsed, after.split("\n")):
+            if line and line.name in put and line.name in accounts and not line.keeps_sessions:
+                self._end(line.name, accounts[line.name].uid)
 
     def _end(self, name: str, uid: int) -> None:
         """Ends every process of the account; one that cannot die within 10 seconds is an error.
@@ -242,13 +251,13 @@ class Shadow:
         line = self._lines.get(target)
         if line is None or line.ours:
             return None
-        ends = {ENDS_SESSIONS: True} if self._end_sessions else {}
-        return json.dumps({"password_locked": line.password.startswith(("!", "*")), "expires": line.expires or None, **ends})
+        return json.dumps({"password_locked": line.password.startswith(("!", "*")), "expires": line.expires or None})
 
     def missing(self, target: str) -> str | None:
         line, account = self._lines.get(target), self._accounts.get(target)
         if line and account:
-            if self._end_sessions and account.uid == 0:
+            ends = not line.keeps_sessions if self._end_sessions is None else self._end_sessions
+            if ends and account.uid == 0:
                 return f"account {target}: it has uid 0, and what runs as uid 0 is this host itself: say end_sessions: false to lock it all the same"
             return line.trouble
         try:
@@ -258,11 +267,11 @@ class Shadow:
         return f"account {shown(target)}: it is not a local account (no line in /etc/passwd and /etc/shadow), so it must be locked in its directory"
 
 
-def _changed(line: str, put: Mapping[str, float | None], take: Sequence[str]) -> str:
+def _changed(line: str, put: Mapping[str, float | None], take: Sequence[str], end_sessions: bool | None) -> str:
     parsed = _parsed(line)
     if parsed is None or not (parsed.name in put or parsed.name in take):
         return line
-    return ":".join(parsed.lock(put[parsed.name]) if parsed.name in put else parsed.unlock())
+    return ":".join(parsed.lock(put[parsed.name], end_sessions) if parsed.name in put else parsed.unlock())
 
 
 def _parsed(line: str) -> ShadowLine | None:

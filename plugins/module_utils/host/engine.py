@@ -7,11 +7,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Callable, TypeVar
 
-from .account import ENDS_SESSIONS, DisableAccount
 from .errors import BadInput, LedgerCorrupt, LedgerError, LedgerFull, ToolError
 from .kind import KINDS, kind_of
 from .ledger import Ledger, Row, mark_standing, set_aside
@@ -42,7 +41,7 @@ class Engine:
         """One result a target, in the order asked. Nothing is raised for what can be said in a result."""
         report = Report()
         answers: list[list[Result]] = [[] for _request in requests]
-        groups: dict[tuple[str, str, bool], list[tuple[Request, list[Result]]]] = {}
+        groups: dict[tuple[str, str, bool | None], list[tuple[Request, list[Result]]]] = {}
         for request, answer in zip(requests, answers):
             try:
                 checked = request.checked()
@@ -60,41 +59,32 @@ class Engine:
         """Releases everything that stands under these names: ids, alert ids or targets."""
         report = Report()
 
-        def find(context: RunContext) -> list[Request]:
-            return [request for name in names for request in _named(context.ledger, name) or [_by_target(name)]]
+        def find(context: RunContext) -> list[tuple[str, list[Request]]]:
+            return [(name, _named(context.ledger, name) or _by_spelling(context, name)) for name in names]
 
         try:
-            requests = self._with_ledger(report, check, find)
+            found = self._with_ledger(report, check, find)
         except LedgerError as error:
             report.results = [result(Request("", [name], state="absent"), name, FAILED, str(error)) for name in names]
             return report
-        done = self.respond([request for request in requests if request.response], check)
-        unknown = [request for request in requests if not request.response]
-        done.results += [result(request, request.targets[0], UNCHANGED, "nothing stands under this name") for request in unknown]
+        done = self.respond([request for _name, requests in found for request in requests], check)
         done.warnings = report.warnings + done.warnings
+        results = {(each.response, each.target): each for each in done.results}
+        for name, requests in found:
+            mine = [results[request.response, target] for request in requests for target in request.targets]
+            if all(each.outcome == UNCHANGED for each in mine):
+                done.results = [each for each in done.results if each not in mine]
+                done.results.append(result(Request("", [name], state="absent"), name, UNCHANGED, "nothing stands under this name"))
         return done
 
     def tick(self, check: bool = False) -> Report:
         """Settles what a crash left open, ends what is due, restores what vanished; results only for what it did."""
         report = Report()
-        groups: list[Group] = [[(each, [])] for each in (*self._half_done(report, check), *_everything())]
-        if self._guarded(report, groups, check, lambda run: run.respond() if run.requests[0][0].targets else run.keep()) and not check:
+        groups: list[Group] = [[(each, [])] for each in _everything()]
+        if self._guarded(report, groups, check, Run.keep) and not check:
             self._prune(report)
-        report.results = [each for [(_request, answer)] in groups for each in answer if each.outcome != UNCHANGED]
+        report.results = [each for [(_request, answer)] in groups for each in answer]
         return report
-
-    def _half_done(self, report: Report, check: bool) -> list[Request]:
-        """Locks whose run was killed before it had ended the sessions, to be asked for once more: the lock itself looks as it should."""
-
-        def find(context: RunContext) -> list[Request]:
-            rows = list(context.ledger.unfinished(DisableAccount.name, ENDS_SESSIONS))
-            there = {target for backend in DisableAccount(False).backends(context.runner, context.paths) if rows for target in backend.read()}
-            return [_again(row) for row in rows if row.target in there and (row.until is None or row.until > context.now)]
-
-        try:
-            return self._with_ledger(report, check, find)
-        except LedgerError:  # the tick itself meets it next, and says it
-            return []
 
     def look(self, history: int = 0, name: str = "") -> tuple[list[Look], list[Row], Report]:
         """What is recorded beside what the host shows, and the `history` rows that ended last. Changes nothing.
@@ -189,12 +179,7 @@ class Engine:
 
 def _everything() -> list[Request]:
     """Stands for all that is recorded, of each kind."""
-    return [Request(response, (), state="absent", end_sessions=False) for response in KINDS]
-
-
-def _again(row: Row) -> Request:
-    until = None if row.until is None else str(int(row.until))
-    return Request(row.response, [row.target], until=until, permanent=until is None, override=row.override.split())
+    return [Request(response, (), state="absent", end_sessions=None) for response in KINDS]
 
 
 def _named(ledger: Ledger, name: str) -> list[Request]:
@@ -209,19 +194,21 @@ def _canonical(name: str) -> str:
         return name
 
 
-def _by_target(name: str) -> Request:
-    """A name that the ledger does not know: as an address it may still stand on the host."""
-    try:
-        return Request("firewall_drop", [kind_of("firewall_drop").target(name)], state="absent")
-    except BadInput:
-        return Request("", [name], state="absent")
+def _by_spelling(context: RunContext, name: str) -> list[Request]:
+    """A name that the ledger does not know: as a target of any kind it may still stand on the host."""
+    found = []
+    for response in KINDS:
+        kind = kind_of(response, end_sessions=None)
+        with suppress(BadInput):
+            found += [Request(response, [kind.target(name)], state="absent")] if kind.backends(context.runner, context.paths) else []
+    return found
 
 
 def _adopt(context: RunContext) -> None:
     """Records what carries our mark on this host: the ledger is new, or was lost."""
     rows: dict[tuple[str, str], Row] = {}
     for response in KINDS:
-        for backend in kind_of(response, end_sessions=False).backends(context.runner, context.paths):
+        for backend in kind_of(response, end_sessions=None).backends(context.runner, context.paths):
             try:
                 seen = backend.read()
             except ToolError:  # a backend that does not work holds nothing that could be told; the run's own read says so where it matters

@@ -75,7 +75,7 @@ class Kind(Protocol):
         """The backend to use and why: the one asked for, else the one that holds this host's responses, else the best that works here and now."""
 
 
-def kind_of(response: str, end_sessions: bool = True) -> Kind:
+def kind_of(response: str, end_sessions: bool | None = True) -> Kind:
     """The kind named, or BadInput."""
     from .account import DisableAccount
     from .firewall.drop import FirewallDrop

@@ -38,7 +38,7 @@ class Request:
     backend: str = "auto"
     protect: Sequence[str] = ()
     override: Sequence[str] = ()
-    end_sessions: bool = True
+    end_sessions: bool | None = True  # None: as the lock says that stands already
 
     def lifetime(self, now: float) -> Lifetime:
         return lifetime(now, self.timeout, self.until, self.permanent, self.since)

@@ -105,7 +105,8 @@ def locked(until: End = SOON) -> World:
 
 
 def lose_ledger() -> None:
-    Path(PATHS.ledger).unlink()
+    for path in Path(PATHS.state).iterdir():
+        path.unlink()
 
 
 def by_admin(pattern: str, text: str) -> Callable[[], object]:
@@ -167,8 +168,8 @@ class Host:
             run(["ipset", "destroy"])
 
     def tick(self, ahead: float) -> Report | None:
-        """As its unit: not at all without the flag."""
-        return engine(ahead=ahead).tick() if os.path.exists(PATHS.standing) else None
+        """As its unit: only with the flag, or without a ledger."""
+        return engine(ahead=ahead).tick() if os.path.exists(PATHS.standing) or not os.path.exists(PATHS.ledger) else None
 
     def seen(self) -> World:
         """What is in force, as the systems themselves tell."""

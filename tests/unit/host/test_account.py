@@ -154,7 +154,9 @@ def text(host: Path) -> str:
 
 def test_lock_and_release_in_the_file_touch_one_line(host: Path) -> None:
     shadow(host).change({"mallory": END}, [])
-    assert text(host) == SHADOW.replace(f"mallory:{HASH}:19000:0:99999:7:30:20000:\n", f"mallory:*riposte-1800000000*{HASH}:19000:0:99999:7:30:2:720020001\n")
+    assert text(host) == SHADOW.replace(
+        f"mallory:{HASH}:19000:0:99999:7:30:20000:\n", f"mallory:*riposte-1800000000-keep*{HASH}:19000:0:99999:7:30:2:720020001\n"
+    )
     seen = shadow(host).read()
     assert {name: (each.in_force, each.until) for name, each in seen.items()} == {"mallory": (True, END)}
     shadow(host).change({}, ["mallory"])
@@ -260,7 +262,18 @@ def test_account_that_cannot_be_locked_is_named_before_anything_is_done(host: Pa
 def test_what_was_there_before_is_told_without_the_hash(host: Path) -> None:
     ending = Shadow(Paths(str(host)), end_sessions=True)
     ending.read()
-    assert ending.before("mallory") == '{"password_locked": false, "expires": "20000", "end_sessions": true}'
+    assert ending.before("mallory") == '{"password_locked": false, "expires": "20000"}'
     assert shadow(host).before("mallory") == '{"password_locked": false, "expires": "20000"}'
     assert shadow(host).before("opal") == '{"password_locked": true, "expires": null}'
     assert shadow(host).before("nobody") is None
+
+
+def test_the_lock_itself_says_whether_sessions_are_kept(host: Path) -> None:
+    """A tick, which nobody tells, goes by it; a repeat that asks for the other is not satisfied."""
+    shadow(host).change({"mallory": END}, [])
+    for asked, in_force in ((None, True), (False, True), (True, False)):
+        assert Shadow(Paths(str(host)), end_sessions=asked).read()["mallory"].in_force is in_force
+    as_it_is = Shadow(Paths(str(host)), end_sessions=None)
+    as_it_is.read()
+    as_it_is.change({"mallory": END + 60}, [])
+    assert f"mallory:*riposte-{int(END) + 60}-keep*{HASH}:" in text(host)

@@ -138,6 +138,15 @@ def test_never_done_when_the_host_cannot_be_read_back(world: World, state: str) 
     assert all(row.phase == "standing" for row in world.rows())
 
 
+def test_an_end_that_is_recorded_anew_and_cannot_be_read_back_is_not_done(world: World) -> None:
+    """The host had it as wanted before; whether it still has, nobody knows."""
+    world.engine().respond([present("a")])
+    world.systems[BLOCK].members["a"] = START + 7200
+    world.fault = at("read", 2, lambda: ToolError("nft: killed"))
+    [result] = world.engine().respond([present("a", timeout=None, until=str(int(START) + 7200))]).results
+    assert (result.outcome, result.changed, result.in_force) == (FAILED, False, None)
+
+
 def test_a_release_that_fails_and_cannot_be_read_back_is_not_done(world: World) -> None:
     world.engine().respond([present("standing")])
     world.fault = lambda point: world_fails(point, world)
@@ -355,6 +364,15 @@ def test_tick_puts_back_the_rest_of_the_time_and_no_more(world: World) -> None:
     world.systems[BLOCK].members.clear()
     world.engine().tick()
     assert world.systems[BLOCK].members == {"a": START + 600}
+
+
+def test_what_ran_out_by_itself_leaves_no_trace_after_a_tick_nor_after_another_run(world: World) -> None:
+    for run in (lambda: world.engine().tick(), lambda: world.engine().respond([absent("a")]), lambda: world.engine().respond([present("b", timeout="-1")])):
+        world.engine().respond([present("a")])
+        world.now += 700
+        assert world.systems[BLOCK].trace
+        run()
+        assert not world.systems[BLOCK].trace
 
 
 def test_tick_does_not_restore_what_the_guard_now_refuses_and_leaves_no_mark(world: World) -> None:

@@ -197,8 +197,8 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule()
     def tick(self) -> None:
-        """As the unit does it: skipped without the flag that something stands."""
-        if Path(self.world.paths.standing).exists():
+        """As the unit does it: skipped without the flag that something stands, but not where the ledger was lost."""
+        if Path(self.world.paths.standing).exists() or not Path(self.world.paths.ledger).exists():
             report = self.world.engine().tick()
             assert all(each.outcome == DONE for each in report.results), report.results
             state = self.world.snapshot()
@@ -214,6 +214,7 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def power_is_cut(self) -> None:
         self.world.systems["firewall_drop"].members.clear()
+        self.world.systems["firewall_drop"].trace = False
         self.ticked = False
 
     @rule()
@@ -234,7 +235,8 @@ class EngineMachine(RuleBasedStateMachine):
         """All that stands carries its mark, so the next run records it again."""
         self.tick()
         self.promised = {key: until for key, until in self.promised.items() if self.stands(self.promised, key)}
-        Path(self.world.paths.ledger).unlink(missing_ok=True)
+        for path in (self.world.paths.ledger, self.world.paths.standing):
+            Path(path).unlink(missing_ok=True)
         for (kind, target), until in list(self.promised.items()):
             longest = self.world.systems[kind].longest
             if longest is not None and until is not None:  # the host cannot know of an end further than it counts
@@ -254,6 +256,7 @@ class EngineMachine(RuleBasedStateMachine):
         promised = {key for key in self.promised if self.stands(self.promised, key)}
         assert set(rows) == marks == promised
         assert all(row.phase == "standing" for row in rows.values())
+        assert all(system.members or not system.trace for system in self.world.systems.values()), "an empty table is left"
         assert all(self.held_by_host(key) for key in promised)
         assert Path(self.world.paths.standing).exists() == bool(rows), "the tick's flag and the ledger disagree"
 

@@ -33,12 +33,13 @@ class Killed(BaseException):
 
 @dataclass
 class System:
-    """What one kind's system holds. `whole` False: members are there but without effect (a chain was flushed)."""
+    """What one kind's system holds. `whole` False: members are there but without effect (a chain was flushed). `trace`: our table is there, be it empty."""
 
     expires: bool
     longest: int | None = None
     members: dict[str, float | None] = field(default_factory=dict)
     whole: bool = True
+    trace: bool = False
 
     def seen(self, now: float) -> dict[str, Seen]:
         if self.expires:
@@ -148,6 +149,7 @@ class MemoryBackend:
         for target, until in put.items():
             self._system.members[target] = until if until is None or longest is None else min(until, self._world.now + longest)
         self._system.whole = True
+        self._system.trace = bool(self._system.seen(self._world.now))
         self._world.fault("after change")
 
     def detail(self, target: str, seen: Seen | None) -> dict[str, Any]:
