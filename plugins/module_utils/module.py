@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.warnings import get_warning_messages
 
 from .host.engine import Engine
 from .host.errors import ToolError
@@ -113,18 +112,18 @@ def leave(module: AnsibleModule, report: Report, bad: Sequence[str]) -> None:
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         answer.update(failed=True, msg=f"{len(wrong)} of {len(report.results)} targets were not acted on: {said}{more}")
     if len(report.results) > STREAMED:
-        _stream(module, answer, report.results)
+        _stream(module, answer, report)
     end = module.fail_json if wrong else module.exit_json
     end(**answer, responses=[each.as_dict() for each in report.results])
 
 
-def _stream(module: AnsibleModule, answer: dict[str, Any], results: Sequence[Result]) -> None:
+def _stream(module: AnsibleModule, answer: dict[str, Any], report: Report) -> None:
     """Writes a long answer entry by entry and ends the module: exit_json would hold it in memory three times over."""
-    if get_warning_messages():
-        answer["warnings"] = list(get_warning_messages())
+    if report.warnings:
+        answer["warnings"] = report.warnings
     write = sys.stdout.write
     write("\n" + module.jsonify(answer)[:-1] + ', "responses": [')
-    for number, each in enumerate(results):
+    for number, each in enumerate(report.results):
         write((", " if number else "") + json.dumps(each.as_dict()))
     write("]}\n")
     module.do_cleanup_files()

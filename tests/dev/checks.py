@@ -17,7 +17,8 @@ from tests.dev.venvs import IMPORTER, TOOLS
 COLLECTION = Path("ansible_collections/riposte/active_response")
 HOME = ROOT / "build/lint-home"
 """A home for tools that would write into the user's; kept, because ansible-test stores its environments there."""
-TYPED = ("plugins/module_utils/host", "plugins/module_utils/alert", "tests/lab", "tests/dev")
+TYPED = ("plugins/module_utils/host", "plugins/module_utils/alert", "tests/lab", "tests/dev", "tests/demo", "tests/bench")
+PROGRAM = "roles/agent/files"
 UTILS = ROOT / "plugins/module_utils"
 SANITY_SAYS = "^(ERROR|FATAL)"
 
@@ -36,6 +37,8 @@ def quick(report: Report) -> None:
     report.step("ruff check", lambda: complaint_of([tool / "ruff", "check", "--quiet", "--output-format", "concise", "."], env))
     report.step("ruff format", lambda: complaint_of([tool / "ruff", "format", "--check", "--output-format", "concise", "."], env))
     report.step("mypy --strict", lambda: complaint_of([tool / "mypy", "--strict", *typed], env, telling=r": error: |^Found"))
+    beside = {**env, "MYPYPATH": f"plugins/module_utils:{PROGRAM}/program"}  # the program names the engine as its archive does
+    report.step("mypy --strict, the program", lambda: complaint_of([tool / "mypy", "--strict", PROGRAM], beside, telling=r": error: |^Found"))
     report.step("changelog fragments", lambda: complaint_of([tool / "antsibull-changelog", "lint"], env))
     report.step("a licence line in every file", lambda: _all(own.without_licence(ROOT, files())))
     report.step("the engine imports nothing foreign", lambda: _all(own.foreign_imports(UTILS / "host", UTILS / "host")))

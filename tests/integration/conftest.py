@@ -72,7 +72,7 @@ def fresh_host(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 def _host(lab: Lab, kind: str) -> Iterator[Host]:
-    suite, _, python = kind.partition("/")
+    suite, _unused, python = kind.partition("/")
     try:
         host = lab.add_host(f"host{next(_numbers)}", suite=suite, python=python or None)
     except LookupError as missing:

@@ -214,7 +214,7 @@ def _expect(wanted: object, seen: dict[str, object] | dict[str, str] | dict[str,
 @contextlib.contextmanager
 def ground(lab: Lab, attacker: Peer, visitor: Peer, firewall: Firewall = NFTABLES, kind: str = "bookworm") -> Iterator[Ground]:
     """A new host of a kind (`suite` or `suite/Python`) with this firewall, and a peer behind it; gone at the end."""
-    suite, _, python = kind.partition("/")
+    suite, _unused, python = kind.partition("/")
     number = next(_numbers)
     port = 7000 + number  # the attacker and the visitor may be of several grounds
     host = lab.add_host(f"wall{number}", suite=suite, python=python or None)

@@ -58,7 +58,7 @@ def everything(host: Host) -> dict[str, str]:
         find /etc /usr/local /var/lib /var/spool/cron -printf '%p\t%y %i %m %U:%G %s %T@\n'
         find /etc/shadow /etc/passwd /etc/group /var/lib/riposte -type f -printf '%p:\t' -exec sha256sum {} ';'"""
     lines = host.inside(["sh", "-c", script], check=False).stdout.splitlines()
-    return {path: about for path, _, about in (each.partition("\t") for each in lines)}
+    return {path: about for path, _unused, about in (each.partition("\t") for each in lines)}
 
 
 def processes(host: Host, name: str) -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from tests.integration.ground import IPSET_NFT, NFTABLES, Ground, ground, rules, state
 from tests.integration.modules import Outcome, Task, module, on_hosts, steps, task
 from tests.lab import Lab, Peer
+from tests.lab.lab import find_python
 
 ATTACKER = "203.0.113.9"
 
@@ -119,7 +120,7 @@ BAD_TERMS: tuple[tuple[dict[str, Any], str], ...] = (
 def test_bad_terms_are_refused_and_named(wall: Ground) -> None:
     """In one call with a good response, which is done; by the module of the kind as well, numbers as numbers."""
     before = rules(wall.host)
-    responses = [{"response": "firewall_drop", "targets": [f"192.0.2.{number}"], **terms} for number, (terms, _) in enumerate(BAD_TERMS)]
+    responses = [{"response": "firewall_drop", "targets": [f"192.0.2.{number}"], **terms} for number, (terms, _unused) in enumerate(BAD_TERMS)]
     numbers = (-1, 0, 1e9, 10**9)
     every, alone, *direct = steps(
         wall.lab,
@@ -267,7 +268,7 @@ def test_every_spelling_means_the_same_address(wall: Ground) -> None:
         task("firewall_drop", targets=odd, timeout="10m"),
         task("firewall_drop", targets=list(SPELLINGS), timeout="10m"),
     )
-    assert [each["target"] for each in done["responses"]] == [plain for plain, spellings in SPELLINGS.items() for _ in spellings]
+    assert [each["target"] for each in done["responses"]] == [plain for plain, spellings in SPELLINGS.items() for _unused in spellings]
     assert not plain["changed"]
     assert wall.members() == sorted(SPELLINGS)
     wall.prove_cut(*sources)
@@ -446,7 +447,7 @@ def test_the_report_tells_what_is_no_longer_in_force(wall: Ground) -> None:
     """Recorded and in force are two things; a flushed ruleset shows, and reading changes nothing."""
     flush = task("ansible.builtin.command", argv=["nft", "flush", "ruleset"])
     block = task("firewall_drop", targets=[ATTACKER], timeout="10m")
-    done, stands, _, gone, again = steps(wall.lab, wall.host, block, task("response_info"), flush, task("response_info"), task("response_info"))
+    done, stands, _unused, gone, again = steps(wall.lab, wall.host, block, task("response_info"), flush, task("response_info"), task("response_info"))
     assert stands["responses"][0]["in_force"] == {"standing": True, **entry(done)["in_force"]}
     for report in (gone, again):
         (told,) = report["responses"]
@@ -459,7 +460,7 @@ def test_the_task_fails_when_the_block_is_not_in_force(wall: Ground) -> None:
     """nft says that the change went well, and made none."""
     lie = '#!/bin/sh\n[ "$1" = list ] && exec /usr/sbin/nft "$@"\ncat > /dev/null\n'
     block = task("firewall_drop", targets=[ATTACKER], timeout="10m")
-    _, failed, info, respond, _, done = steps(
+    _unused, failed, info, respond, _unused, done = steps(
         wall.lab,
         wall.host,
         task("ansible.builtin.copy", dest="/usr/local/sbin/nft", content=lie, mode="0755"),
@@ -508,7 +509,7 @@ def test_the_disabled_file_stops_what_is_new_and_nothing_else(wall: Ground) -> N
     disable, enable = (
         task("ansible.builtin.command", argv=["sh", "-c", line]) for line in ("mkdir -p /etc/riposte; touch /etc/riposte/disabled", "rm /etc/riposte/disabled")
     )
-    before, _, refused, respond, info, released, _ = steps(
+    before, _unused, refused, respond, info, released, _unused = steps(
         wall.lab,
         wall.host,
         task("firewall_drop", targets=["192.0.2.1"], timeout="10m"),
@@ -550,7 +551,12 @@ def test_a_burst_of_alerts_is_held_and_reported(wall: Ground) -> None:
 def test_several_hosts_at_once(lab: Lab, attacker: Peer, visitor: Peer) -> None:
     """Two Debian releases in one run, each with its own answer."""
     attacker.add_address(ATTACKER)
-    with ground(lab, attacker, visitor, NFTABLES, "bookworm/3.9") as old:
+    try:
+        find_python("3.9")
+        oldest = "bookworm/3.9"
+    except LookupError:
+        oldest = "bookworm"
+    with ground(lab, attacker, visitor, NFTABLES, oldest) as old:
         before = state(old.host)
         young = lab.add_host("young", suite="trixie")
         try:

@@ -301,7 +301,7 @@ def test_sweep_takes_down_a_lab_whose_owner_was_killed_and_no_other() -> None:
 
 def test_an_eleventh_host_waits_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(instance, "STATE", tmp_path)
-    places = [instance.take_slot() for _ in range(instance.HOSTS_AT_ONCE)]
+    places = [instance.take_slot() for _unused in range(instance.HOSTS_AT_ONCE)]
     started = time.monotonic()
     with pytest.raises(LabError, match=r"waited 0\.5 s for a place for one more host \(10 at once on this machine"):
         instance.take_slot(timeout=0.5)

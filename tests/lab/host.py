@@ -134,9 +134,7 @@ class Host(Node):
         """Poll until a condition holds; see system.wait_for."""
         return wait_for(condition, f"{what} on {self.name}", timeout)
 
-    def _ssh(
-        self, command: str | Sequence[str], user: str, password: str | None, key: Path | None, fresh: bool = False
-    ) -> tuple[list[str], dict[str, str]]:
+    def _ssh(self, command: str | Sequence[str], user: str, password: str | None, key: Path | None, fresh: bool = False) -> tuple[list[str], dict[str, str]]:
         argv = ["ssh", "-F", str(self._lab_directory / "ssh_config"), "-l", user]
         env = {"PATH": os.environ.get("PATH", PATH), "HOME": str(Path.home())}
         if fresh or user != "root" or password is not None or key is not None:

@@ -27,9 +27,7 @@ RESTART = {-1, 129}
 class Machine:
     """Powers one host. `plug` and `unplug` wire a new network namespace named `name` and take it away."""
 
-    def __init__(
-        self, name: str, hostname: str, directory: Path, binds: Sequence[str], plug: Callable[[], None], unplug: Callable[[], None]
-    ) -> None:
+    def __init__(self, name: str, hostname: str, directory: Path, binds: Sequence[str], plug: Callable[[], None], unplug: Callable[[], None]) -> None:
         self.name = name
         self.hostname = hostname
         self.boots = 0

@@ -123,7 +123,7 @@ def set_sysctls(netns: str, values: Mapping[str, str]) -> None:
 def cgroup_root() -> Path:
     """Where cgroup v2 is mounted: /sys/fs/cgroup, or /sys/fs/cgroup/unified beside v1."""
     for line in Path("/proc/mounts").read_text().splitlines():
-        _, mountpoint, kind, *_ = line.split(" ")
+        _device, mountpoint, kind, *_rest = line.split(" ")
         if kind == "cgroup2":
             return Path(mountpoint)
     raise LabError("no cgroup2 file system in /proc/mounts; the lab needs one for its hosts (mount -t cgroup2 cgroup2 DIR)")
@@ -135,7 +135,7 @@ def remove_cgroup(group: Path, timeout: float = 20) -> None:
         return
     (group / "cgroup.kill").write_text("1")
     wait_for(lambda: "populated 0" in (group / "cgroup.events").read_text(), f"the processes in {group} to end after cgroup.kill", timeout)
-    for directory, _, _ in os.walk(group, topdown=False):
+    for directory, _unused, _unused in os.walk(group, topdown=False):
         os.rmdir(directory)
 
 

@@ -93,7 +93,7 @@ def _end(end: object) -> str:
 
 def test_both_engines_read_random_addresses_alike(ask: Ask) -> None:
     chance = random.Random(2026)
-    texts = [_random_text(chance) for _ in range(4000)]
+    texts = [_random_text(chance) for _unused in range(4000)]
     answers = ask([("address", text) for text in texts])
     seen = {text: answer[3:] if answer.startswith("ok ") else None for text, answer in zip(texts, answers)}
     assert {text: answer for text, answer in seen.items() if answer != _unix(text)} == {}
@@ -112,9 +112,11 @@ def _unix(text: str) -> str | None:
 def _random_text(chance: random.Random) -> str:
     """An address in some spelling, or one with a fault."""
     if chance.random() < 0.3:
-        text = ".".join(str(chance.choice((0, 1, 10, 127, 255, 256, chance.randrange(256)))) for _ in range(4))
+        text = ".".join(str(chance.choice((0, 1, 10, 127, 255, 256, chance.randrange(256)))) for _unused in range(4))
     else:
-        groups = [chance.choice(("0", "0", "0000", "ffff", "FFFF", "1", f"{chance.randrange(65536):x}", f"{chance.randrange(65536):04X}")) for _ in range(8)]
+        groups = [
+            chance.choice(("0", "0", "0000", "ffff", "FFFF", "1", f"{chance.randrange(65536):x}", f"{chance.randrange(65536):04X}")) for _unused in range(8)
+        ]
         start = chance.randrange(8)
         text = ":".join(groups)
         if chance.random() < 0.6:

@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import json
 import os
+import pwd
 import re
 import shutil
 import socket
@@ -235,8 +236,8 @@ def new_network() -> None:
 @contextmanager
 def session() -> Iterator[int]:
     """A process of the account's."""
-    entry = next(line.split(":") for line in Path("/etc/passwd").read_text().splitlines() if line.startswith(f"{USER}:"))
-    child = subprocess.Popen(["sleep", "300"], user=int(entry[2]), group=int(entry[3]), extra_groups=[])
+    account = pwd.getpwnam(USER)
+    child = subprocess.Popen(["sleep", "300"], user=account.pw_uid, group=account.pw_gid, extra_groups=[])
     try:
         yield child.pid
     finally:

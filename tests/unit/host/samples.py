@@ -80,13 +80,13 @@ fd000005000000000000000000000010 05 40 00 82     eth1
 fe80000000000000b41be1fffe75912e 03 40 20 c0     eth0
 """
 ROUTE = """\
-Iface	Destination	Gateway 	Flags	RefCnt	Use	Metric	Mask		MTU	Window	IRTT                                                       
-eth0	00000000	010200C0	0003	0	0	0	00000000	0	0	0                                                                               
-eth0	0000140A	020200C0	0003	0	0	0	0000FFFF	0	0	0                                                                               
-eth1	0000280A	00000000	0001	0	0	0	0000FFFF	0	0	0                                                                               
-eth0	0000290A	00000000	0003	0	0	0	0000FFFF	0	0	0                                                                               
-*	0000420A	00000000	0001	0	0	0	0000FFFF	0	0	0                                                                                  
-eth0	000200C0	00000000	0001	0	0	0	00FFFFFF	0	0	0                                                                               
+Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT                                                       
+eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0                                                                               
+eth0\t0000140A\t020200C0\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0                                                                               
+eth1\t0000280A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0                                                                               
+eth0\t0000290A\t00000000\t0003\t0\t0\t0\t0000FFFF\t0\t0\t0                                                                               
+*\t0000420A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0                                                                                  
+eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0                                                                               
 """  # noqa: W291  as the kernel pads it
 _ZERO = "00000000000000000000000000000000"
 IPV6_ROUTE = f"""\

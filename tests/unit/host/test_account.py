@@ -25,16 +25,21 @@ HASH = "$y$j9T$abc./XYZ$0123456789abcdefghijABCDEFGHIJklmnopqrs.tu"
 # every printable character but the colon, the ends of lines, and what would be a mark of ours
 fields = st.text(alphabet=[each for each in string.printable if each not in ":\n\r\x0b\x0c"], max_size=20)
 passwords = st.one_of(
-    st.sampled_from(["", "*", "!", "!!", "!*", "x", HASH, f"!{HASH}", f"!!{HASH}", "*riposte-5*", "*riposte-0*x", "!*riposte-7*x", "*LK*"]), fields
+    st.sampled_from(
+        ["", "*", "!", "!!", "!*", "x", HASH, f"!{HASH}", f"!!{HASH}", "*riposte-5*", "*riposte-0*x", "*riposte-0-keep*x", "!*riposte-7*x", "*LK*"]
+    ),
+    fields,
 )
 days = st.one_of(st.just(""), st.integers(0, 999_999).map(str))
 lines = st.builds(ShadowLine, st.just("mallory"), passwords, fields, fields, fields, fields, fields, days, st.just(""))
 ends = st.none() | st.integers(1, 9_999_999_999).map(float)
 
 
-@given(lines, ends)
-def test_release_gives_the_line_back_byte_for_byte(line: ShadowLine, until: float | None) -> None:
-    locked = line.lock(until)
+@given(lines, ends, st.booleans())
+def test_release_gives_the_line_back_byte_for_byte(line: ShadowLine, until: float | None, end_sessions: bool) -> None:
+    locked = line.lock(until, end_sessions)
+    assert locked.keeps_sessions is not end_sessions
+    assert locked.lock(until, None) == locked
     assert locked.ours
     assert locked.locked
     assert locked.until == until

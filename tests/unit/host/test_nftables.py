@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# ruff: noqa: E101  nft mixes tabs and spaces
+
 """The nftables backend: listings as nft 1.0.6 and 1.1.3 print them are read right, and scripts say what they should. Real nft runs in tests/integration."""
 
 from __future__ import annotations
@@ -18,83 +18,83 @@ from ansible_collections.riposte.active_response.plugins.module_utils.host.kind 
 from ansible_collections.riposte.active_response.plugins.module_utils.host.runner import Completed
 
 CHAINS = """\
-	chain prerouting {
-		type filter hook prerouting priority raw; policy accept;
-		ip saddr & 255.255.255.0 == @v4_24 drop
-		ip saddr & 255.255.255.128 == @v4_25 drop
-		ip saddr @v4_32 drop
-		ip6 saddr @v6_128 drop
-		ip6 saddr & ffff:ffff:ffff:ffff:: == @v6_64 drop
-		ip daddr & 255.255.255.0 == @v4_24 drop
-		ip daddr & 255.255.255.128 == @v4_25 drop
-		ip daddr @v4_32 drop
-		ip6 daddr @v6_128 drop
-		ip6 daddr & ffff:ffff:ffff:ffff:: == @v6_64 drop
-	}
+\tchain prerouting {
+\t\ttype filter hook prerouting priority raw; policy accept;
+\t\tip saddr & 255.255.255.0 == @v4_24 drop
+\t\tip saddr & 255.255.255.128 == @v4_25 drop
+\t\tip saddr @v4_32 drop
+\t\tip6 saddr @v6_128 drop
+\t\tip6 saddr & ffff:ffff:ffff:ffff:: == @v6_64 drop
+\t\tip daddr & 255.255.255.0 == @v4_24 drop
+\t\tip daddr & 255.255.255.128 == @v4_25 drop
+\t\tip daddr @v4_32 drop
+\t\tip6 daddr @v6_128 drop
+\t\tip6 daddr & ffff:ffff:ffff:ffff:: == @v6_64 drop
+\t}
 
-	chain output {
-		type filter hook output priority raw; policy accept;
-		ip daddr & 255.255.255.0 == @v4_24 drop
-		ip daddr & 255.255.255.128 == @v4_25 drop
-		ip daddr @v4_32 drop
-		ip6 daddr @v6_128 drop
-		ip6 daddr & ffff:ffff:ffff:ffff:: == @v6_64 drop
-	}
+\tchain output {
+\t\ttype filter hook output priority raw; policy accept;
+\t\tip daddr & 255.255.255.0 == @v4_24 drop
+\t\tip daddr & 255.255.255.128 == @v4_25 drop
+\t\tip daddr @v4_32 drop
+\t\tip6 daddr @v6_128 drop
+\t\tip6 daddr & ffff:ffff:ffff:ffff:: == @v6_64 drop
+\t}
 """
 SETS = """\
-	set v4_24 {
-		type ipv4_addr
-		flags timeout
-		elements = { 198.51.100.0 timeout 10m expires 9m59s992ms }
-	}
+\tset v4_24 {
+\t\ttype ipv4_addr
+\t\tflags timeout
+\t\telements = { 198.51.100.0 timeout 10m expires 9m59s992ms }
+\t}
 
-	set v4_25 {
-		type ipv4_addr
-		flags timeout
-		elements = { 198.51.100.0 }
-	}
+\tset v4_25 {
+\t\ttype ipv4_addr
+\t\tflags timeout
+\t\telements = { 198.51.100.0 }
+\t}
 
 %s
-	set v6_128 {
-		type ipv6_addr
-		flags timeout
-		elements = { ::1.2.3.4 timeout 50s expires 49s988ms,
-			     2001:db8::1 timeout 10m expires 9m59s988ms }
-	}
+\tset v6_128 {
+\t\ttype ipv6_addr
+\t\tflags timeout
+\t\telements = { ::1.2.3.4 timeout 50s expires 49s988ms,
+\t\t\t     2001:db8::1 timeout 10m expires 9m59s988ms }
+\t}
 
-	set v6_64 {
-		type ipv6_addr
-		flags timeout
-		elements = { 2001:db8:0:1:: timeout 1w4d13h46m40s expires 11d13h46m39s988ms }
-	}
+\tset v6_64 {
+\t\ttype ipv6_addr
+\t\tflags timeout
+\t\telements = { 2001:db8:0:1:: timeout 1w4d13h46m40s expires 11d13h46m39s988ms }
+\t}
 
 """
 # two to a line until 1.0, one to a line since
 BOOKWORM = """\
-	set v4_32 {
-		type ipv4_addr
-		flags timeout
-		elements = { 10.0.0.1, 10.0.0.2 timeout 1s expires 992ms,
-			     10.0.0.3 timeout 1m1s expires 1m992ms, 10.0.0.4 timeout 9d5h7m3s expires 9d5h7m2s992ms,
-			     203.0.113.0 timeout 1m40s expires 1m39s992ms, 203.0.113.10, 203.0.113.1,
-			     203.0.113.2 timeout 1m42s expires 1m41s992ms }
-	}
+\tset v4_32 {
+\t\ttype ipv4_addr
+\t\tflags timeout
+\t\telements = { 10.0.0.1, 10.0.0.2 timeout 1s expires 992ms,
+\t\t\t     10.0.0.3 timeout 1m1s expires 1m992ms, 10.0.0.4 timeout 9d5h7m3s expires 9d5h7m2s992ms,
+\t\t\t     203.0.113.0 timeout 1m40s expires 1m39s992ms, 203.0.113.10, 203.0.113.1,
+\t\t\t     203.0.113.2 timeout 1m42s expires 1m41s992ms }
+\t}
 """
 TRIXIE = """\
-	set v4_32 {
-		type ipv4_addr
-		flags timeout
-		elements = { 10.0.0.1,
-			     10.0.0.2 timeout 1s expires 992ms,
-			     10.0.0.3 timeout 1m1s expires 1m992ms,
-			     10.0.0.4 timeout 9d5h7m3s expires 9d5h7m2s992ms,
-			     203.0.113.0 timeout 1m40s expires 1m39s992ms,
-			     203.0.113.10,
-			     203.0.113.1,
-			     203.0.113.2 timeout 1m42s expires 1m41s992ms }
-	}
+\tset v4_32 {
+\t\ttype ipv4_addr
+\t\tflags timeout
+\t\telements = { 10.0.0.1,
+\t\t\t     10.0.0.2 timeout 1s expires 992ms,
+\t\t\t     10.0.0.3 timeout 1m1s expires 1m992ms,
+\t\t\t     10.0.0.4 timeout 9d5h7m3s expires 9d5h7m2s992ms,
+\t\t\t     203.0.113.0 timeout 1m40s expires 1m39s992ms,
+\t\t\t     203.0.113.10,
+\t\t\t     203.0.113.1,
+\t\t\t     203.0.113.2 timeout 1m42s expires 1m41s992ms }
+\t}
 """
-EMPTY_SET = "	set v4_32 {\n		type ipv4_addr\n		flags timeout\n	}\n"
+EMPTY_SET = "\tset v4_32 {\n\t\ttype ipv4_addr\n\t\tflags timeout\n\t}\n"
 DAY = 86400.0
 LEFT: dict[str, float | None] = {
     "198.51.100.0/24": 599.992,

@@ -61,10 +61,10 @@ def test_host_without_ipv6_wazuh_and_resolver(tmp_path: Path) -> None:
 def test_host_whose_own_addresses_cannot_be_told_blocks_nobody(tmp_path: Path) -> None:
     host = around(tmp_path, files={"proc/net/fib_trie": ""})
     with pytest.raises(ToolError, match="own addresses cannot be told"):
-        _ = host.own_addresses
+        _unused = host.own_addresses
     (tmp_path / "proc/net/fib_trie").unlink()
     with pytest.raises(ToolError, match="own addresses cannot be told"):
-        _ = host.broadcasts
+        _unused = host.broadcasts
 
 
 def test_wazuh_manager_by_address_and_by_a_name_of_etc_hosts(tmp_path: Path) -> None:
