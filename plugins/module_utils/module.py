@@ -137,5 +137,8 @@ def _diff(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _line(each: Result, side: str) -> str:
-    present = (each.state == "present") == (side == "after")
-    return f"{each.response} {each.target}: {'present ' + each.term if present and each.term else 'present' if present else 'absent'}\n"
+    if side == "before":
+        said = "present" if each.stood else "absent"
+    else:
+        said = f"present {each.term}".rstrip() if each.state == "present" else "absent"
+    return f"{each.response} {each.target}: {said}\n"

@@ -388,6 +388,7 @@ def test_check_mode_and_the_run_say_the_same(wall: Ground) -> None:
         "after": "firewall_drop 203.0.113.9: present for 600 s\nfirewall_drop 192.0.2.0/24: present for 600 s\n",
     }
     assert diffs["again"] == diffs["gone"] == {"before": "", "after": ""}
+    assert "firewall_drop 192.0.2.1: present\n" in diffs["longer"]["before"]
     assert diffs["longer"]["after"].endswith(f"firewall_drop 192.0.2.1: present until {until}\n")
     assert diffs["release"]["after"] == "firewall_drop 203.0.113.9: absent\nfirewall_drop 192.0.2.0/24: absent\n"
 
@@ -430,7 +431,7 @@ def test_names_to_release_by_and_what_the_report_says(wall: Ground) -> None:
     assert not unknown["failed"]
     assert not unknown["changed"]
     assert {each["target"]: each["message"] for each in unknown["responses"]} == {
-        "192.0.2.99": "",
+        "192.0.2.99": "nothing stands under this name",
         "no-such-alert": "nothing stands under this name",
         "{{ 7*7 }}": "nothing stands under this name",
     }

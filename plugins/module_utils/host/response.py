@@ -63,9 +63,12 @@ class Standing(NamedTuple):
 
 @dataclass
 class Result:
-    """What became of one target. `in_force` is what was read back from the host, None when nothing was (check mode, bad input)."""
+    """What became of one target. `in_force` is what was read back from the host, None when nothing was (check mode, bad input).
 
-    __slots__ = ("response", "target", "state", "outcome", "changed", "backend", "standing", "message", "in_force", "persisted", "term")
+    For the diff: the `term` asked for in words, and whether the response `stood` before.
+    """
+
+    __slots__ = ("response", "target", "state", "outcome", "changed", "backend", "standing", "message", "in_force", "persisted", "term", "stood")
 
     response: str
     target: str
@@ -78,6 +81,7 @@ class Result:
     in_force: dict[str, Any] | None
     persisted: bool
     term: str
+    stood: bool
 
     def as_dict(self) -> dict[str, Any]:
         standing = self.standing
@@ -99,7 +103,7 @@ class Result:
 
 def result(request: Request, target: str, outcome: str, message: str = "") -> Result:
     """A result for which nothing was done."""
-    return Result(request.response, target, request.state, outcome, False, None, None, message, None, True, "")
+    return Result(request.response, target, request.state, outcome, False, None, None, message, None, True, "", False)
 
 
 @dataclass

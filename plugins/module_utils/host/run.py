@@ -239,6 +239,7 @@ class Run:
 
     def _take_step(self, request: Request, item: Result, step: Step) -> None:
         self.steps.append((request, item, step))
+        item.stood = step.action == "remove" or self._known(item.target).in_force
         if step.action == "remove":
             self.touched[item.target] = GONE
         elif step.changed or (item.state == "present" and item.target not in self.rows):

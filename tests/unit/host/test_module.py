@@ -133,7 +133,20 @@ def test_text_of_an_option_is_data(make: Make) -> None:
 
 def result(outcome: str, target: str = "203.0.113.9", changed: bool | None = None, state: str = "present", message: str = "") -> Result:
     changed = outcome == DONE if changed is None else changed
-    return Result("firewall_drop", target, state, outcome, changed, "nftables", Standing("0a1b", 1000.0, 1600.0), message, {"blocked": True}, True, "for 600 s")
+    return Result(
+        "firewall_drop",
+        target,
+        state,
+        outcome,
+        changed,
+        "nftables",
+        Standing("0a1b", 1000.0, 1600.0),
+        message,
+        {"blocked": True},
+        True,
+        "for 600 s",
+        state == "absent",
+    )
 
 
 def left(
