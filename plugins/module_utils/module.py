@@ -137,8 +137,6 @@ def _diff(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _line(each: Result, side: str) -> str:
-    if side == "before":
-        said = "present" if each.stood else "absent"
-    else:
-        said = f"present {each.term}".rstrip() if each.state == "present" else "absent"
-    return f"{each.response} {each.target}: {said}\n"
+    before = "present" if each.stood else "absent"
+    after = f"present {each.term}".rstrip() if each.state == "present" else "absent"
+    return f"{each.response} {each.target}: {before if side == 'before' else after}\n"
