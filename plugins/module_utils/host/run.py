@@ -146,7 +146,7 @@ class Run:
         self.touched = dict(self.context.foreseen.get(self.kind.name, ({}, ""))[0])
         try:
             self.backend, self.why = self.kind.backend(self.context.runner, self.context.paths, first.backend, self._holding(first.backend))
-            self.seen = dict(self.backend.read())
+            self.seen = self.backend.read()
         except Problem as error:
             for request, answer in self.requests:
                 answer += [result(request, target, FAILED, str(error)) for target in request.targets]
@@ -394,7 +394,7 @@ class Run:
             except ToolError as problem:
                 error = str(problem)
             try:
-                self.seen = dict(self.backend.read())
+                self.seen = self.backend.read()
             except ToolError as problem:
                 self.unread = True
                 return f"{error or 'after the change the host could not be read back'}: {problem}"

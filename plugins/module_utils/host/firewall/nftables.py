@@ -16,6 +16,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ToolError
@@ -103,15 +104,18 @@ class Nftables:
             yield f"delete element {TABLE} {name} {{ {elements} }}"
 
     def detail(self, target: str, seen: Seen | None) -> dict[str, Any]:
-        if seen is None:
-            return {"blocked": False}
-        return {"blocked": seen.in_force, "set": f"{TABLE} {_set_name(target)}"}
+        return _detail(_set_name(target), seen.in_force) if seen else {"blocked": False}
 
     def before(self, target: str) -> str | None:
         return None
 
     def missing(self, target: str) -> str | None:
         return None
+
+
+@lru_cache(maxsize=256)  # 100,000 results share a handful
+def _detail(name: str, in_force: bool) -> dict[str, Any]:
+    return {"blocked": in_force, "set": f"{TABLE} {name}"}
 
 
 def _set_name(target: str) -> str:
