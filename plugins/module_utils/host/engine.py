@@ -22,6 +22,7 @@ from .runner import Runner
 from .surroundings import Surroundings
 
 LOCK_SECONDS = 60
+PRUNED_EVERY, TICK_SECONDS = 3600, 60  # a tick comes every 30 or 60 seconds, so once or twice an hour
 T = TypeVar("T")
 Group = Sequence[tuple[Request, list[Result]]]  # requests of one kind and backend, each with the list its results go to
 
@@ -81,7 +82,8 @@ class Engine:
         """Settles what a crash left open, ends what is due, restores what vanished; results only for what it did."""
         report = Report()
         groups: list[Group] = [[(each, [])] for each in _everything()]
-        if self._guarded(report, groups, check, Run.keep) and not check:
+        well = self._guarded(report, groups, check, Run.keep)
+        if well and not check and self.clock() % PRUNED_EVERY < TICK_SECONDS:  # it counts the whole history: not at each tick
             self._prune(report)
         report.results = [each for [(_request, answer)] in groups for each in answer]
         return report
@@ -131,7 +133,7 @@ class Engine:
         try:
             self._with_ledger(report, False, lambda context: context.ledger.prune(context.now))
         except LedgerError as error:
-            report.warnings.append(f"{error}; old history is kept until the next tick")
+            report.warnings.append(f"{error}; old history is kept for another hour")
 
     def _with_ledger(self, report: Report, check: bool, work: Callable[[RunContext], T]) -> T:
         """Does the work under the lock; a damaged ledger is moved aside and rebuilt from what stands on this host, once."""
