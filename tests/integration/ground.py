@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from tests.integration.on_host import HostEngine
 from tests.lab import Host, Lab, Node, Peer, Stream, wait_for
@@ -120,9 +121,9 @@ class Ground:
             }
             for way in ways:
                 sender, receiver, to, own = ends[way]
-                calls[f"{way} {source}"] = lambda sender=sender, to=to, own=own: sender.connect(to, self.port, source=own, timeout=timeout)  # type: ignore[misc]
                 mailbox = self.mailboxes[receiver.name]
-                calls[f"datagram {way} {source}"] = lambda box=mailbox, sender=sender, to=to, own=own: box.arrives(sender, to, own, timeout)  # type: ignore[misc]
+                calls[f"{way} {source}"] = partial(sender.connect, to, self.port, source=own, timeout=timeout)
+                calls[f"datagram {way} {source}"] = partial(mailbox.arrives, sender, to, own, timeout)
         with ThreadPoolExecutor(max_workers=len(calls)) as pool:
             return dict(zip(calls, pool.map(lambda call: call(), calls.values())))
 
