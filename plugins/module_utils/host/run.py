@@ -310,21 +310,21 @@ class Run:
             self.context.foreseen[self.kind.name] = (self.touched, self.backend.name)
             self._answer_unread()
             return
+        if self.settled and not (self.seen or put):
+            self._tidy()  # first: what is recorded as ended would not be looked at again
         blocked = self._record(intents)
         for target in blocked:
             put.pop(target, None)
         take = [target for target in take if target not in blocked]
         error = self._apply(put, take)
         self._answer(intents, put, blocked, error)
-        self._tidy()
 
     def _tidy(self) -> None:
         """What the last response left when the system ended it by itself goes too."""
-        if self.settled and not (self.seen or self.unread):
-            try:
-                self.backend.change({}, ())
-            except ToolError as error:
-                self.context.warnings.append(f"{self.kind.name}: what is left of {self.backend.name} could not be removed: {error}")
+        try:
+            self.backend.change({}, ())
+        except ToolError as error:
+            self.context.warnings.append(f"{self.kind.name}: what is left of {self.backend.name} could not be removed: {error}")
 
     def _differs(self, target: str, known: Known) -> bool:
         seen = self.seen.get(target)
