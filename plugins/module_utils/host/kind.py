@@ -21,6 +21,10 @@ class Capabilities(NamedTuple):
     longest: int | None  # the longest count-down in seconds it can hold, None = any
     survives: bool  # what it holds is still there after a reboot
 
+    def keeps(self, end: float, now: float) -> bool:
+        """Whether the system ends by then what begins now, whatever happens to us."""
+        return self.expires and (self.longest is None or end - now <= self.longest)
+
 
 class Seen(NamedTuple):
     """One target as the host has it. `until`: epoch seconds, None = no end."""

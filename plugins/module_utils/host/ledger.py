@@ -139,9 +139,11 @@ class Ledger:
                 for identity, target, backend, phase, since, until, override in self._database.execute(query, (response,))
             }
 
-    def anything_open(self) -> bool:
+    def anything_open(self, response: str | None = None) -> bool:
+        """Whether a row, or one of this kind, has not ended."""
+        query = "SELECT EXISTS (SELECT 1 FROM response WHERE phase != 'ended' AND (? IS NULL OR response = ?))"
         with _translated():
-            return bool(self._database.execute("SELECT EXISTS (SELECT 1 FROM response WHERE phase != 'ended')").fetchone()[0])
+            return bool(self._database.execute(query, (response, response)).fetchone()[0])
 
     def standing(self, response: str) -> Iterator[Row]:
         """Every row of a kind that has not ended, whole, oldest first."""

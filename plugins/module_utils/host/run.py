@@ -115,10 +115,7 @@ class Run:
 
     def keep(self) -> None:
         """The tick's part: what is recorded ends when due and is in force until then. Results only for what was done."""
-        rows = self.context.ledger.open_rows(self.requests[0][0].response)
-        if not rows:
-            return
-        if not self._begin():
+        if not self.context.ledger.anything_open(self.requests[0][0].response) or not self._begin():
             return
         request, answer = self.requests[0]
         for target in {**self.rows, **self.seen}:
@@ -127,7 +124,7 @@ class Run:
 
     def look(self) -> list[Look]:
         """What is recorded, each beside what the host shows; nothing is changed. A host without a tool for what it does not have is no problem."""
-        if not self.context.ledger.open_rows(self.requests[0][0].response) or not self._begin():
+        if not self.context.ledger.anything_open(self.requests[0][0].response) or not self._begin():
             return []
         looks = []
         for row in self.context.ledger.standing(self.kind.name):
@@ -250,10 +247,7 @@ class Run:
         return breaker_for(self.kind.name, self.context.guard_file, self.context.ledger, self.context.now)
 
     def _lifetime_problem(self, step: Step) -> str | None:
-        able = self.backend.capabilities
-        if step.until is None or not step.changed:
-            return None
-        if able.expires and (able.longest is None or step.until - self.context.now <= able.longest):
+        if step.until is None or not step.changed or self.backend.capabilities.keeps(step.until, self.context.now):
             return None
         return self.context.tick_problem
 
@@ -376,12 +370,12 @@ class Run:
 
     def _needs_no_record(self, row: Row) -> bool:
         """May be done while the ledger cannot be written: what it says already, and what the system ends in time whatever happens to us."""
-        before, able, now = self.rows.get(row.target), self.backend.capabilities, self.context.now
+        before, now = self.rows.get(row.target), self.context.now
         if row.phase == REMOVING:
             return row.until is not None and row.until <= now
         if before is not None or row.phase == STANDING:
             return before is None or same_end(before.until, row.until, now)
-        return row.until is not None and able.expires and (able.longest is None or row.until - now <= able.longest)
+        return row.until is not None and self.backend.capabilities.keeps(row.until, now)
 
     def _apply(self, put: Mapping[str, float | None], take: Sequence[str]) -> str | None:
         """Changes the host and reads it back; once more when somebody undid it in between. The tool's words when it failed."""
