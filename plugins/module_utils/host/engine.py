@@ -97,7 +97,7 @@ class Engine:
 
         def read(context: RunContext) -> tuple[list[Look], list[Row]]:
             looks = [look for each in _everything() for look in Run(context, [(each, [])]).look()]
-            names = {name, _canonical(name)} - {""}
+            names = {name, *(target for _response, target in _spellings(name))} - {""}
             known = [look for look in looks if not names or names & {look.row.id, look.row.alert_id, look.row.target}]
             return known, list(context.ledger.history(history, *names))
 
@@ -185,25 +185,21 @@ def _everything() -> list[Request]:
 
 
 def _named(ledger: Ledger, name: str) -> list[Request]:
-    found = list(ledger.find(name)) or list(ledger.find(_canonical(name)))
+    found = list(ledger.find(name)) or [row for _response, target in _spellings(name) for row in ledger.find(target)]
     return [Request(row.response, [row.target], state="absent") for row in found]
 
 
-def _canonical(name: str) -> str:
-    try:
-        return kind_of("firewall_drop").target(name)
-    except BadInput:
-        return name
+def _spellings(name: str) -> Iterator[tuple[str, str]]:
+    """A name as the target of each kind that could have it."""
+    for response in KINDS:
+        with suppress(BadInput):
+            yield response, kind_of(response).target(name)
 
 
 def _by_spelling(context: RunContext, name: str) -> list[Request]:
     """A name that the ledger does not know: as a target of any kind it may still stand on the host."""
-    found = []
-    for response in KINDS:
-        kind = kind_of(response, end_sessions=None)
-        with suppress(BadInput):
-            found += [Request(response, [kind.target(name)], state="absent")] if kind.backends(context.runner, context.paths) else []
-    return found
+    kinds = [(response, target) for response, target in _spellings(name) if kind_of(response).backends(context.runner, context.paths)]
+    return [Request(response, [target], state="absent") for response, target in kinds]
 
 
 def _adopt(context: RunContext) -> None:
