@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from .host.engine import Engine
 from .host.errors import ToolError
-from .host.response import FAILED, HELD, REFUSED, Report, Request, Result
+from .host.response import FAILED, HELD, REFUSED, UNCHANGED, Report, Request, Result
 from .host.runner import Completed
 
 SHOWN = 10
@@ -32,6 +32,7 @@ def response_options(**more: Any) -> dict[str, Any]:
             "until": {"type": "str"},
             "permanent": {"type": "bool", "default": False},
             "since": {"type": "str"},
+            "repeated_offenders": {"type": "list", "elements": "str", "default": []},
             "reason": {"type": "str", "default": ""},
             "alert_id": {"type": "str", "default": ""},
             "protect": {"type": "list", "elements": "str", "default": []},
@@ -43,6 +44,7 @@ def response_options(**more: Any) -> dict[str, Any]:
 
 BACKEND = {"type": "str", "choices": ["auto", "nftables", "ipset"], "default": "auto"}
 END_SESSIONS = {"type": "bool", "default": True}
+RETURNED = {"type": "str", "choices": ["all", "changed"], "default": "all"}
 
 
 def request(response: str, options: Mapping[str, Any]) -> Request:
@@ -94,7 +96,7 @@ def engine(module: AnsibleModule) -> Engine:
 
 def run_one(response: str, options: Mapping[str, Any]) -> None:
     """main() of a module for one kind of response: a refusal or a bad entry fails it, after the good entries are done."""
-    module = AnsibleModule(argument_spec=response_options(**options), supports_check_mode=True)
+    module = AnsibleModule(argument_spec=response_options(returned=RETURNED, **options), supports_check_mode=True)
     report = engine(module).respond([request(response, module.params)], module.check_mode)
     leave(module, report, (REFUSED, HELD, FAILED))
 
@@ -111,19 +113,20 @@ def leave(module: AnsibleModule, report: Report, bad: Sequence[str]) -> None:
         said = "; ".join(f"{each.outcome}: {each.message}" for each in wrong[:SHOWN])
         more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
         answer.update(failed=True, msg=f"{len(wrong)} of {len(report.results)} targets were not acted on: {said}{more}")
-    if len(report.results) > STREAMED:
-        _stream(module, answer, report)
+    told = [each for each in report.results if module.params["returned"] == "all" or each.outcome != UNCHANGED]
+    if len(told) > STREAMED:
+        _stream(module, answer, report.warnings, told)
     end = module.fail_json if wrong else module.exit_json
-    end(**answer, responses=[each.as_dict() for each in report.results])
+    end(**answer, responses=[each.as_dict() for each in told])
 
 
-def _stream(module: AnsibleModule, answer: dict[str, Any], report: Report) -> None:
+def _stream(module: AnsibleModule, answer: dict[str, Any], warnings: Sequence[str], results: Sequence[Result]) -> None:
     """Writes a long answer entry by entry and ends the module: exit_json would hold it in memory three times over."""
-    if report.warnings:
-        answer["warnings"] = report.warnings
+    if warnings:
+        answer["warnings"] = warnings
     write = sys.stdout.write
     write("\n" + module.jsonify(answer)[:-1] + ', "responses": [')
-    for number, each in enumerate(report.results):
+    for number, each in enumerate(results):
         write((", " if number else "") + json.dumps(each.as_dict()))
     write("]}\n")
     module.do_cleanup_files()

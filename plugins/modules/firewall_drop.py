@@ -68,7 +68,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 responses:
-  description: One entry a target, in the order given.
+  description: One entry a target, in the order given; with O(returned=changed) without those that were found as they should be.
   returned: always
   type: list
   elements: dict

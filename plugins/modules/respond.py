@@ -60,6 +60,12 @@ options:
         description:
           - What the timeout counts from. Now, if not given.
         type: str
+      repeated_offenders:
+        description:
+          - Timeouts for repeats, see M(riposte.active_response.firewall_drop).
+        type: list
+        elements: str
+        default: []
       reason:
         description:
           - Why, for people.
@@ -100,6 +106,12 @@ options:
     type: list
     elements: str
     default: []
+  returned:
+    description:
+      - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be.
+    type: str
+    choices: [all, changed]
+    default: all
 seealso:
   - module: riposte.active_response.firewall_drop
   - module: riposte.active_response.disable_account
@@ -125,7 +137,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 responses:
-  description: One entry a target, in the order given.
+  description: One entry a target, in the order given; with O(returned=changed) without those that were found as they should be.
   returned: always
   type: list
   elements: dict
@@ -194,6 +206,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.host.respo
 from ansible_collections.riposte.active_response.plugins.module_utils.module import (
     BACKEND,
     END_SESSIONS,
+    RETURNED,
     engine,
     leave,
     request,
@@ -208,6 +221,7 @@ def main() -> None:
         argument_spec={
             "responses": {"type": "list", "elements": "dict", "default": [], "options": options},
             "release": {"type": "list", "elements": "str", "default": []},
+            "returned": RETURNED,
         },
         supports_check_mode=True,
     )

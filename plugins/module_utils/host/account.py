@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from .errors import BadInput, ToolError, shown
 from .guard import Account, AccountGuard, Guard, GuardFile
-from .kind import Backend, Capabilities, Seen
+from .kind import Backend, Capabilities, Chosen, Seen
 from .lock import locked
 from .paths import Paths
 from .runner import Runner
@@ -69,13 +69,13 @@ class DisableAccount:
     def backends(self, runner: Runner, paths: Paths) -> list[Backend]:
         return [Shadow(paths, self._end_sessions)] if os.path.exists(paths.at("etc/shadow")) else []
 
-    def backend(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> tuple[Backend, str]:
+    def choose(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> Chosen:
         if wanted not in ("auto", Shadow.name):
             raise BadInput(f"backend {shown(wanted)}: for {self.name} it must be auto or {Shadow.name}")
         found = self.backends(runner, paths)
         if not found:
             raise ToolError("/etc/shadow does not exist: accounts of this system cannot be locked yet")
-        return found[0], "the one there is"
+        return Chosen(found[0], "the one there is", found[0].read())
 
 
 def _text(path: str) -> str:
@@ -213,9 +213,15 @@ class Shadow:
         except OSError as error:
             raise ToolError(f"{self._path}: cannot be changed ({error}); it is as it was") from error
         accounts = read_accounts(self._paths)
+        errors = []
         for line in map(_parsed, after.split("\n")):
             if line and line.name in put and line.name in accounts and not line.keeps_sessions:
-                self._end(line.name, accounts[line.name].uid)
+                try:
+                    self._end(line.name, accounts[line.name].uid)
+                except ToolError as error:  # the others' end all the same
+                    errors.append(str(error))
+        if errors:
+            raise ToolError("; ".join(errors))
 
     def _end(self, name: str, uid: int) -> None:
         """Ends every process of the account; one that cannot die within 10 seconds is an error.

@@ -11,13 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Callable, TypeVar
 
+from .context import RunContext
 from .errors import BadInput, LedgerCorrupt, LedgerError, LedgerFull, ToolError
 from .kind import KINDS, kind_of
 from .ledger import Ledger, Row, mark_standing, set_aside
 from .lock import locked
 from .paths import Paths
 from .response import FAILED, UNCHANGED, Report, Request, Result, result
-from .run import Look, Run, RunContext
+from .run import Look, Run
 from .runner import Runner
 from .surroundings import Surroundings
 

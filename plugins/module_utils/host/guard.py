@@ -137,7 +137,7 @@ def _never_network(entry: str, where: str) -> Network:
 def check_overrides(override: Sequence[str], known: Sequence[str]) -> None:
     """BadInput for a name that is no guard entry: a typing error must not look like consent."""
     for name in override:
-        if name not in known and not name.startswith("never:"):
+        if name not in known and not re.match(r"never:\S+\Z", name):
             raise BadInput(f"override {shown(name)}: no guard entry has this name; known are {', '.join(known)}, never:ENTRY")
 
 

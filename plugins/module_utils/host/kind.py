@@ -33,6 +33,14 @@ class Seen(NamedTuple):
     until: float | None
 
 
+class Chosen(NamedTuple):
+    """The backend to use, why this one, and what it read."""
+
+    backend: Backend
+    why: str
+    seen: dict[str, Seen]
+
+
 class Backend(Protocol):
     """One way to put a kind of response into force."""
 
@@ -75,18 +83,19 @@ class Kind(Protocol):
     def backends(self, runner: Runner, paths: Paths) -> list[Backend]:
         """Those that this host has the programs or files for."""
 
-    def backend(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> tuple[Backend, str]:
-        """The backend to use and why: the one asked for, else the one that holds this host's responses, else the best that works here and now."""
+    def choose(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> Chosen:
+        """The one asked for, else the one that holds this host's responses, else the best that works here and now. ToolError when it does not work."""
 
 
 def kind_of(response: str, end_sessions: bool | None = True) -> Kind:
-    """The kind named, or BadInput."""
-    from .account import DisableAccount
-    from .firewall.drop import FirewallDrop
+    """The kind named, or BadInput. What is not asked for is not loaded: Python compiles it at each call of a module."""
+    if response == "firewall_drop":
+        from .firewall.drop import FirewallDrop
 
-    if response == FirewallDrop.name:
         return FirewallDrop()
-    if response == DisableAccount.name:
+    if response == "disable_account":
+        from .account import DisableAccount
+
         return DisableAccount(end_sessions)
     raise BadInput(f"response {shown(response)}: this host's engine knows {', '.join(KINDS)}")
 

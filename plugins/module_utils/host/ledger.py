@@ -117,6 +117,7 @@ class Ledger:
     @classmethod
     def _prepared(cls, database: sqlite3.Connection, make: bool) -> Ledger:
         database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA cache_size = -1000")  # KiB
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
             raise LedgerError(f"ledger: its schema {version} is newer than this program's {VERSION}; update this side of riposte.active_response")
@@ -131,12 +132,12 @@ class Ledger:
         self._database.close()
 
     def open_rows(self, response: str) -> dict[str, Row]:
-        """The rows of one kind that have not ended, by target, without their texts: cheap also for 100,000."""
-        query = "SELECT id, target, backend, phase, since, until, override FROM response WHERE phase != 'ended' AND response = ?"
+        """The rows of one kind that have not ended, by target, without reason and message: cheap also for 100,000."""
+        query = "SELECT id, target, backend, phase, since, until, alert_id, origin, override FROM response WHERE phase != 'ended' AND response = ?"
         with _translated():
             return {
-                target: Row(identity, response, target, intern(backend), intern(phase), since, until, override=intern(override))
-                for identity, target, backend, phase, since, until, override in self._database.execute(query, (response,))
+                target: Row(identity, response, target, intern(backend), intern(phase), since, until, "", intern(alert_id), intern(origin), intern(override))
+                for identity, target, backend, phase, since, until, alert_id, origin, override in self._database.execute(query, (response,))
             }
 
     def anything_open(self, response: str | None = None) -> bool:
@@ -170,6 +171,12 @@ class Ledger:
             if response is None:
                 return int(self._database.execute(query, (moment,)).fetchone()[0])
             return int(self._database.execute(query + " AND response = ?", (moment, response)).fetchone()[0])
+
+    def offences(self, response: str) -> dict[str, int]:
+        """How many times alerts have had a response of this kind put into force that is over, by target, as far back as history is kept."""
+        query = "SELECT target, count(*) FROM response WHERE response = ? AND alert_id != '' AND ended_by IN ('expired', 'released') GROUP BY target"
+        with _translated():
+            return dict(self._database.execute(query, (response,)))
 
     def write(self, new: Iterable[Row] = (), changed: Iterable[Row] = ()) -> None:
         """Adds new rows and brings known ones (by id) to their phase, backend, end and outcome, in one transaction."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .errors import BadInput, shown
-from .lifetime import Lifetime, lifetime, moment_text
+from .lifetime import Lifetime, lifetime, moment_text, parse_duration
 
 DONE, UNCHANGED, REFUSED, HELD, FAILED = "done", "unchanged", "refused", "held", "failed"
 OUTCOMES = (DONE, UNCHANGED, REFUSED, HELD, FAILED)
@@ -39,8 +39,13 @@ class Request:
     protect: Sequence[str] = ()
     override: Sequence[str] = ()
     end_sessions: bool | None = True  # None: as the lock says that stands already
+    repeated_offenders: Sequence[str] = ()  # timeouts for the first repeat, the second, ...; the last for all that follow
 
-    def lifetime(self, now: float) -> Lifetime:
+    def lifetime(self, now: float, offences: int = 0) -> Lifetime:
+        """When it ends for a target that alerts have had put into force so many times before."""
+        if offences and self.repeated_offenders:
+            repeat = self.repeated_offenders[min(offences, len(self.repeated_offenders)) - 1]
+            return lifetime(now, repeat, since=self.since)
         return lifetime(now, self.timeout, self.until, self.permanent, self.since)
 
     def checked(self) -> Request:
@@ -49,6 +54,10 @@ class Request:
             raise BadInput(f"state {shown(self.state)}: it must be present or absent")
         if self.state == "absent" and (self.timeout or self.until or self.permanent or self.since):
             raise BadInput("state absent: a release takes no timeout, until, since or permanent")
+        if self.repeated_offenders and not self.timeout:
+            raise BadInput("repeated_offenders: these timeouts are for repeats, the first time needs a timeout of its own")
+        for each in self.repeated_offenders:
+            parse_duration(each)
         clean = {"reason": printable(self.reason, 500), "alert_id": printable(self.alert_id, 100)}
         return Request(**{**self.__dict__, **clean})
 

@@ -179,6 +179,22 @@ def test_several_accounts_are_locked_and_released_in_one_writing(host: Path, mon
     assert set(shadow(host).read()) == {"mallory", "zoe"}
 
 
+def test_an_account_whose_sessions_cannot_end_keeps_nobody_elses(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def end(_self: Shadow, name: str, _uid: int) -> None:
+        asked.append(name)
+        if name == "mallory":
+            raise ToolError("mallory: a process that no signal reaches")
+
+    monkeypatch.setattr(Shadow, "_end", end)
+    backend = Shadow(Paths(str(host)), end_sessions=True)
+    backend.read()
+    with pytest.raises(ToolError, match="no signal reaches"):
+        backend.change({"mallory": END, "mall": END}, [])
+    assert asked == ["mallory", "mall"]
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o600, 0o400, 0o000])
 def test_mode_and_owner_of_the_file_stay(host: Path, mode: int) -> None:
     path = host / "etc/shadow"

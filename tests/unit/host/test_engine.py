@@ -7,6 +7,7 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,44 @@ def test_a_batch_with_bad_entries_does_the_rest_and_names_the_bad(world: World) 
     assert {each.target for each in report.results if each.outcome == REFUSED} == bad
     assert {each.target for each in report.results if each.outcome == FAILED} == {"0x7f.1", "{{ 7*7 }}"}
     assert len(world.systems[BLOCK].members) == 995
+
+
+def test_who_comes_back_stays_longer_and_is_counted_once_an_attack(world: World) -> None:
+    call = [present("a", timeout="10m", repeated_offenders=["1h", "1d"], alert_id="x")]
+
+    def seconds() -> float:
+        [each] = world.engine().respond(call).results
+        assert each.standing is not None
+        assert each.standing.until is not None
+        return each.standing.until - each.standing.since
+
+    assert [seconds() for _line_of_one_attack in range(3)] == [600] * 3
+    for expected in (3600, 86400, 86400):
+        world.now += 2 * 86400
+        assert seconds() == expected
+    world.engine().release(["a"])
+    world.engine().respond([present("b", repeated_offenders=["1h"])])
+    world.engine().release(["b"])
+    assert outcomes(world.engine().respond([present("b", repeated_offenders=["1h"], alert_id="x")])) == [DONE]
+    [row] = world.rows()
+    assert row.until == world.now + 600, "what a person asked for is no offence"
+
+
+@pytest.mark.parametrize("more", [{"timeout": None, "permanent": True, "repeated_offenders": ["1h"]}, {"repeated_offenders": ["1h", "10 parsecs"]}])
+def test_timeouts_for_repeats_that_cannot_be_are_told_at_the_first_time(world: World, more: dict[str, object]) -> None:
+    [each] = world.engine().respond([present("a", **more)]).results  # type: ignore[arg-type]
+    assert each.outcome == FAILED
+    assert "repeated_offenders" in each.message or "10 parsecs" in each.message
+    assert not world.systems[BLOCK].members
+
+
+def test_two_ways_in_for_one_alert_are_told(world: World) -> None:
+    world.engine().respond([present("a", alert_id="7")])
+    other = replace(world.engine(), origin="wazuh-execd")
+    said = {alert: other.respond([present("a", alert_id=alert)]).results[0].message for alert in ("7", "8")}
+    assert "ansible has answered alert 7 here before wazuh-execd" in said["7"]
+    assert said["8"] == ""
+    assert world.engine().respond([present("a", alert_id="7")]).results[0].message == ""
 
 
 def test_a_response_of_an_unknown_kind_fails_alone(world: World) -> None:

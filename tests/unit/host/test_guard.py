@@ -134,7 +134,7 @@ def test_other_addresses_are_let_through(around: Surroundings, target: str) -> N
     address_guard(around).check(target)
 
 
-@pytest.mark.parametrize("name", ["loopbak", "all", "never", "*", "", "session,gateway", "root"])
+@pytest.mark.parametrize("name", ["loopbak", "all", "never", "*", "", "session,gateway", "root", "never:a b", "never:"])
 def test_override_that_is_no_entry_is_an_error(around: Surroundings, name: str) -> None:
     with pytest.raises(BadInput, match="no guard entry has this name"):
         address_guard(around, [name])

@@ -67,7 +67,7 @@ def test_row_comes_back_as_it_was_written(paths: Paths) -> None:
     ledger = Ledger.in_memory()
     ledger.write(new=[written])
     assert list(ledger.find("1.2")) == [written]
-    assert ledger.open_rows("firewall_drop") == {"a": written._replace(reason="", alert_id="", origin="", before=None, message="")}
+    assert ledger.open_rows("firewall_drop") == {"a": written._replace(reason="", before=None, message="")}
 
 
 def test_change_moves_phase_end_and_outcome_only(paths: Paths) -> None:

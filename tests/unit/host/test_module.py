@@ -29,6 +29,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.host.respo
 from ansible_collections.riposte.active_response.plugins.module_utils.host.runner import run
 from ansible_collections.riposte.active_response.plugins.module_utils.module import (
     BACKEND,
+    RETURNED,
     STREAMED,
     ModuleRunner,
     engine,
@@ -48,7 +49,7 @@ def make(monkeypatch: pytest.MonkeyPatch) -> Make:
         words = {"targets": ["203.0.113.9"], **options, "_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_remote_tmp": "/tmp"}
         monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": words}).encode())
         monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy", raising=False)
-        return basic.AnsibleModule(argument_spec=response_options(backend=BACKEND), supports_check_mode=True)
+        return basic.AnsibleModule(argument_spec=response_options(backend=BACKEND, returned=RETURNED), supports_check_mode=True)
 
     return made
 
@@ -119,7 +120,7 @@ def test_a_run_without_root_is_told_so(make: Make, monkeypatch: pytest.MonkeyPat
 
 def test_request_takes_its_options_and_leaves_others_out(make: Make) -> None:
     options = make(timeout="10m", protect=["192.0.2.1"], backend="ipset").params
-    expected = Request("firewall_drop", ["203.0.113.9"], timeout="10m", protect=["192.0.2.1"], backend="ipset", override=[])
+    expected = Request("firewall_drop", ["203.0.113.9"], timeout="10m", protect=["192.0.2.1"], backend="ipset", override=[], repeated_offenders=[])
     assert request("firewall_drop", options) == expected
 
 
@@ -231,3 +232,11 @@ def test_long_answer_is_the_same_as_a_short_one(make: Make, capsys: pytest.Captu
     assert answer["responses"][0] == left(make, capsys, results[:1], DIRECT)[1]["responses"][0]
     assert any("look here" in str(warning) for warning in answer["warnings"])
     assert answer["diff"]["after"].count("\n") == len(results) - fails
+
+
+def test_what_was_found_as_it_should_be_can_be_left_out(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        leave(make(returned="changed"), Report([result(each) for each in (DONE, UNCHANGED, REFUSED, FAILED)]), DIRECT)
+    answer = json.loads(capsys.readouterr().out)
+    assert [each["outcome"] for each in answer["responses"]] == [DONE, REFUSED, FAILED]
+    assert answer["summary"] == {"done": 1, "unchanged": 1, "refused": 1, "held": 0, "failed": 1}

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from ansible_collections.riposte.active_response.plugins.module_utils.host import context as context_module
 from ansible_collections.riposte.active_response.plugins.module_utils.host import engine as engine_module
 from ansible_collections.riposte.active_response.plugins.module_utils.host import run as run_module
 from ansible_collections.riposte.active_response.plugins.module_utils.host.engine import Engine
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, ToolError
 from ansible_collections.riposte.active_response.plugins.module_utils.host.guard import Refused
-from ansible_collections.riposte.active_response.plugins.module_utils.host.kind import Capabilities, Seen
+from ansible_collections.riposte.active_response.plugins.module_utils.host.kind import Capabilities, Chosen, Seen
 from ansible_collections.riposte.active_response.plugins.module_utils.host.ledger import Ledger, Row
 from ansible_collections.riposte.active_response.plugins.module_utils.host.paths import Paths
 
@@ -93,7 +94,7 @@ class World:
             for place, name, stand_in in (
                 (engine_module, "kind_of", kind_of),
                 (run_module, "kind_of", kind_of),
-                (run_module, "tick_problem", tick_problem),
+                (context_module, "tick_problem", tick_problem),
                 (Ledger, "write", mortal(Ledger.write)),
                 (Ledger, "adopt", mortal(Ledger.adopt)),
             ):
@@ -188,7 +189,8 @@ class MemoryKind:
     def backends(self, runner: Any, paths: Any) -> list[MemoryBackend]:
         return [MemoryBackend(self._world, self.name)]
 
-    def backend(self, runner: Any, paths: Any, wanted: str, holding: str | None) -> tuple[MemoryBackend, str]:
+    def choose(self, runner: Any, paths: Any, wanted: str, holding: str | None) -> Chosen:
         if wanted == "broken":
             raise ToolError("broken: it does not work")
-        return MemoryBackend(self._world, self.name), "the one there is"
+        backend = MemoryBackend(self._world, self.name)
+        return Chosen(backend, "the one there is", backend.read())

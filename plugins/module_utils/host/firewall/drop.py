@@ -5,18 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..address import parse_network
 from ..errors import BadInput, ToolError, shown
 from ..guard import FIXED, AddressGuard, Guard, GuardFile
-from ..kind import Backend
+from ..kind import Backend, Chosen
 from ..paths import Paths
 from ..runner import Runner
 from ..surroundings import Surroundings
-from .ipset import Ipset
-from .nftables import Nftables
 
-BACKENDS = (Nftables, Ipset)  # in order of preference
+if TYPE_CHECKING:
+    from .ipset import Ipset
+    from .nftables import Nftables
+
+BACKENDS = ("nftables", "ipset")  # in order of preference
 
 
 class FirewallDrop:
@@ -42,38 +45,46 @@ class FirewallDrop:
         return guard
 
     def backends(self, runner: Runner, paths: Paths) -> list[Backend]:
-        return [each(runner) for each in BACKENDS if each.installed()]
+        return [each(runner) for each in map(_backend, BACKENDS) if each.installed()]
 
-    def backend(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> tuple[Backend, str]:
-        names = [each.name for each in BACKENDS]
-        if wanted not in ("auto", *names):
-            raise BadInput(f"backend {shown(wanted)}: it must be auto or one of {', '.join(names)}")
+    def choose(self, runner: Runner, paths: Paths, wanted: str, holding: str | None) -> Chosen:
+        if wanted not in ("auto", *BACKENDS):
+            raise BadInput(f"backend {shown(wanted)}: it must be auto or one of {', '.join(BACKENDS)}")
         if holding is not None and wanted not in ("auto", holding):
             raise BadInput(f"backend {wanted}: this host's blocks are held by {holding}; release them first, or say backend: auto")
-        if holding is not None or wanted != "auto":
-            return self._named(runner, holding or wanted), f"{holding} holds this host's blocks" if holding else "asked for"
-        return _first_that_works(runner)
-
-    def _named(self, runner: Runner, name: str) -> Backend:
-        chosen = next(each for each in BACKENDS if each.name == name)
-        if not chosen.installed():
+        if holding is None and wanted == "auto":
+            return _first_that_works(runner)
+        name = holding or wanted
+        if name not in BACKENDS or not _backend(name).installed():
             raise ToolError(f"{name}: its programs are not installed on this host")
-        return chosen(runner)
+        backend = _backend(name)(runner)
+        return Chosen(backend, f"{name} holds this host's blocks" if holding else "asked for", backend.read())
 
 
-def _first_that_works(runner: Runner) -> tuple[Backend, str]:
+def _backend(name: str) -> type[Nftables | Ipset]:
+    """Loaded when wanted: Python compiles what a module loads at each call."""
+    if name == "nftables":
+        from .nftables import Nftables
+
+        return Nftables
+    from .ipset import Ipset
+
+    return Ipset
+
+
+def _first_that_works(runner: Runner) -> Chosen:
     reasons = []
-    for each in BACKENDS:
-        if not each.installed():
-            reasons.append(f"{each.name}: not installed")
+    for name in BACKENDS:
+        if not _backend(name).installed():
+            reasons.append(f"{name}: not installed")
             continue
-        backend = each(runner)
+        backend = _backend(name)(runner)
         try:
-            backend.read()
+            seen = backend.read()
         except ToolError as error:
-            reasons.append(f"{backend.name}: {error}")
+            reasons.append(f"{name}: {error}")
         else:
             passed = f"; passed over {'; '.join(reasons)}" if reasons else ""
-            return backend, f"the first of {', '.join(each.name for each in BACKENDS)} that works here{passed}"
+            return Chosen(backend, f"the first of {', '.join(BACKENDS)} that works here{passed}", seen)
     why = "; ".join(reasons)
     raise ToolError(f"no firewall works on this host, so nothing is blocked: {why} (needed: nft, or ipset with iptables)")
