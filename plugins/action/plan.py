@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from typing import Any
 
 import yaml
@@ -16,6 +14,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy, read_policy
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
+from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of
 from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {"alerts": {"type": "str", "required": True}, "policy": {"type": "str", "required": True}, "since": {"type": "str"}}
@@ -42,7 +41,7 @@ def _plan(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
     if options["since"] is not None:
         parse_moment("since", options["since"])
     policy = _policy(options["policy"])
-    alerts, unread = read_alerts(_content(options["alerts"], "alerts", LARGEST_ALERTS))
+    alerts, unread = read_alerts(content_of(options["alerts"], "alerts", LARGEST_ALERTS))
     problems = [f"{options['alerts']}, {where}: {why}" for where, why in unread]
     if not alerts:
         raise BadInput(_listed(f"alerts {options['alerts']}: there is no alert in this file", problems))
@@ -60,21 +59,6 @@ def _listed(message: str, items: list[str]) -> str:
     return "\n- ".join([message, *items[:SHOWN], *more])
 
 
-def _content(path: str, what: str, limit: int) -> bytes:
-    """The file's bytes. A relative path counts from where ansible-playbook was started, for that is where its user typed it."""
-    path = os.path.abspath(os.path.expanduser(path))
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise BadInput(f"{what} {path}: this is not a regular file")
-        with open(path, "rb") as stream:
-            content = stream.read(limit + 1)
-    except OSError as error:
-        raise BadInput(f"{what} {path}: cannot be read on the controller: {error.strerror}") from error
-    if len(content) > limit:
-        raise BadInput(f"{what} {path}: the file is larger than {limit >> 20} MiB; split it")
-    return content
-
-
 class _Loader(yaml.SafeLoader):
     """YAML in which a key must not be there twice: which of the two counts would be a guess."""
 
@@ -88,7 +72,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _policy(path: str) -> Policy:
-    content = _content(path, "policy", LARGEST_POLICY)
+    content = content_of(path, "policy", LARGEST_POLICY)
     try:
         data = yaml.load(content, _Loader)  # a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:

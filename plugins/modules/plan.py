@@ -84,7 +84,8 @@ EXAMPLES = r"""
 #       responses:
 #         - response: firewall_drop
 #           timeout: 10m           # one of timeout | until | permanent: true
-#           hosts: own             # own (the alert's agent; the default) | all | {groups: [web, mail]}
+#           repeated_offenders: [30m, 2h, 1d]   # instead of timeout: for the first repeat, the second, and all that follow
+#           hosts: own             # own (the alert's agent; the default) | all | {groups: [web, mail]} | {agents: ["007"]}
 #           reason: ssh            # instead of the rule's name
 #           backend: auto          # firewall_drop only
 #           override: [gateway]    # guard entries to pass over, by name

@@ -17,7 +17,7 @@ from tests.dev.venvs import IMPORTER, TOOLS
 COLLECTION = Path("ansible_collections/riposte/active_response")
 HOME = ROOT / "build/lint-home"
 """A home for tools that would write into the user's; kept, because ansible-test stores its environments there."""
-TYPED = ("plugins/module_utils/host", "plugins/module_utils/alert", "tests/lab", "tests/dev", "tests/demo", "tests/bench")
+TYPED = ("plugins/module_utils/host", "plugins/module_utils/alert", "plugins/module_utils/ossec", "tests/lab", "tests/dev", "tests/demo", "tests/bench", "tests/execd")
 PROGRAM = "roles/agent/files"
 UTILS = ROOT / "plugins/module_utils"
 SANITY_SAYS = "^(ERROR|FATAL)"
@@ -43,6 +43,7 @@ def quick(report: Report) -> None:
     report.step("a licence line in every file", lambda: _all(own.without_licence(ROOT, files())))
     report.step("the engine imports nothing foreign", lambda: _all(own.foreign_imports(UTILS / "host", UTILS / "host")))
     report.step("alert/ imports nothing foreign", lambda: _all(own.foreign_imports(UTILS / "alert", UTILS)))
+    report.step("ossec/ imports nothing foreign", lambda: _all(own.foreign_imports(UTILS / "ossec", UTILS)))
 
 
 def thorough(report: Report, work: Path) -> None:

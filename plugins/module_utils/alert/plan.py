@@ -15,7 +15,7 @@ from ..host.errors import shown
 from ..host.response import printable
 from .alert import Alert
 from .observables import find
-from .policy import ALL, GROUPS, OBSERVE, Hosts, Policy, Response, Rule
+from .policy import AGENTS, ALL, GROUPS, OBSERVE, Hosts, Policy, Response, Rule
 
 PLANNED, WOULD, NOTHING = "planned", "would", "nothing"
 MANAGER = "000"
@@ -80,6 +80,8 @@ class Inventory:
             return Reached(self.names, "all hosts" if self.names else "the inventory has no hosts")
         if hosts.kind == GROUPS:
             return self._in_groups(hosts.groups)
+        if hosts.kind == AGENTS:
+            return self._of_agents(hosts.agents)
         return self._own(alert, by_name)
 
     def _in_groups(self, groups: tuple[str, ...]) -> Reached:
@@ -90,24 +92,37 @@ class Inventory:
         why += [f"the inventory has no group {', '.join(unknown)}"] if unknown else []
         return Reached(tuple(name for name in self.names if name in members), "; ".join(why))
 
+    def _of_agents(self, agents: tuple[str, ...]) -> Reached:
+        reached = [self._agent(agent) for agent in agents]
+        return Reached(tuple(dict.fromkeys(name for each in reached for name in each.names)), "; ".join(each.why for each in reached))
+
     def _own(self, alert: Alert, by_name: bool) -> Reached:
-        agent = f"agent {alert.agent_id}" if alert.agent_id else "the alert names no agent id"
-        found = self._by_agent.get(_padded(alert.agent_id), []) if alert.agent_id else []
-        if len(found) == 1:
-            return Reached((found[0],), agent)
-        if found:
-            return Reached((), f"{agent} is ambiguous: {len(found)} hosts say that wazuh_agent_id ({', '.join(found[:5])})")
-        if alert.agent_id and _padded(alert.agent_id) == MANAGER:
-            return Reached((), f'{agent} is the Wazuh manager or a device behind it; no host says wazuh_agent_id: "{MANAGER}"')
-        missing = f"{agent}: no host says that wazuh_agent_id" if alert.agent_id else agent
-        if not by_name or not alert.agent_name:
-            return Reached((), missing)
+        agent, missing = "the alert names no agent id", ""
+        if alert.agent_id:
+            own, padded = self._agent(alert.agent_id), _padded(alert.agent_id)
+            if padded == MANAGER or padded in self._by_agent:
+                return own
+            agent, missing = f"agent {alert.agent_id}", own.why
         name = alert.agent_name
+        if not by_name or not name:
+            return Reached((), missing or agent)
         if name not in self._known:
-            return Reached((), f"{missing}, and none is named {shown(name)}")
+            return Reached((), f"{missing or agent}, and none is named {shown(name)}")
         if name in self._claims:
-            return Reached((), f"{missing}; host {name} has its name but says wazuh_agent_id: {self._claims[name] or 'unreadable'}")
+            return Reached((), f"{missing or agent}; host {name} has its name but says wazuh_agent_id: {self._claims[name] or 'unreadable'}")
         return Reached((name,), f"{agent}, found by its name")
+
+    def _agent(self, agent_id: str) -> Reached:
+        """The one host that answers for an agent."""
+        padded = _padded(agent_id)
+        found = self._by_agent.get(padded, [])
+        if len(found) == 1:
+            return Reached((found[0],), f"agent {agent_id}")
+        if found:
+            return Reached((), f"agent {agent_id} is ambiguous: {len(found)} hosts say that wazuh_agent_id ({', '.join(found[:5])})")
+        if padded == MANAGER:
+            return Reached((), f'agent {agent_id} is the Wazuh manager or a device behind it; no host says wazuh_agent_id: "{MANAGER}"')
+        return Reached((), f"agent {agent_id}: no host says that wazuh_agent_id")
 
     def _agent_id(self, name: str, said: object) -> str:
         """YAML reads 012 as ten: a number that could have been written so may mean two agents, and so means none."""

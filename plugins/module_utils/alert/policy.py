@@ -21,9 +21,10 @@ from .observables import ADDRESS, USER
 
 OBSERVE, ENFORCE = "observe", "enforce"
 MODES = (OBSERVE, ENFORCE)
-OWN, ALL, GROUPS = "own", "all", "groups"
+OWN, ALL, GROUPS, AGENTS = "own", "all", "groups", "agents"
 
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}\Z")
 
 
 class Kind(NamedTuple):
@@ -62,10 +63,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Hosts:
-    """On which hosts: the alert's own agent, all of the inventory, or some of its groups."""
+    """On which hosts: the alert's own agent, all of the inventory, some of its groups, or those of some agents."""
 
     kind: str = OWN
     groups: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,12 +157,14 @@ class _Reader:
     def response(self, path: str, data: object, rules_named: bool) -> Response:
         name = data.get("response") if isinstance(data, Mapping) else None
         kind = KINDS.get(name) if isinstance(name, str) else None
-        known = ["response", "timeout", "until", "permanent", "hosts", "reason", "override"]
+        known = ["response", "timeout", "repeated_offenders", "until", "permanent", "hosts", "reason", "override"]
         if not isinstance(data, Mapping) or kind is None:
             self.wrong(f"{path}.response", name if isinstance(data, Mapping) else data, f"it must be one of {', '.join(KINDS)}")
             return Response("", {})
         given = self.mapping(path, data, [*known, *(["backend"] if kind.backends else []), *kind.switches])
         options = self.lifetime(path, given)
+        if "repeated_offenders" in given:
+            options["repeated_offenders"] = self.repeated_offenders(f"{path}.repeated_offenders", given)
         if kind.backends and "backend" in given:
             options["backend"] = self.choice(f"{path}.backend", given["backend"], kind.backends)
         if "override" in given:
@@ -189,15 +193,34 @@ class _Reader:
             if value is not True:
                 self.wrong(f"{path}.permanent", value, "it can only be true; for an end say timeout or until")
             return {"permanent": True}
+        if key == "timeout":
+            return {key: self.duration(f"{path}.{key}", value)}
         text = value.isoformat() if isinstance(value, date) else str(value) if _is_number(value) else value
         if not isinstance(text, str):
-            self.wrong(f"{path}.{key}", value, "it must be a duration such as 10m" if key == "timeout" else "it must be a moment such as 2027-01-01T00:00:00Z")
+            self.wrong(f"{path}.{key}", value, "it must be a moment such as 2027-01-01T00:00:00Z")
             return {}
         try:
-            parse_duration(text) if key == "timeout" else parse_moment(key, text)
+            parse_moment(key, text)
         except BadInput as error:
             self.errors.append(f"{path}.{error}")
         return {key: text}
+
+    def duration(self, path: str, value: object) -> str:
+        text = str(value) if _is_number(value) else value
+        if not isinstance(text, str):
+            self.wrong(path, value, "it must be a duration such as 10m")
+            return ""
+        try:
+            parse_duration(text)
+        except BadInput as error:
+            self.errors.append(f"{path}{str(error).removeprefix('timeout')}")
+        return text
+
+    def repeated_offenders(self, path: str, given: Mapping[str, Any]) -> list[str]:
+        if "timeout" not in given:
+            self.wrong(path, given["repeated_offenders"], "it says how long a repeat stands, so it needs timeout beside it")
+        items = self.items(path, given["repeated_offenders"])
+        return [self.duration(f"{path}[{at}]", each) for at, each in enumerate(items)]
 
     def override(self, path: str, value: object, kind: Kind) -> list[str]:
         names = self.texts(path, value)
@@ -210,13 +233,23 @@ class _Reader:
     def hosts(self, path: str, value: object) -> Hosts:
         if value in (OWN, ALL):
             return Hosts(str(value))
-        if not isinstance(value, Mapping):
-            self.wrong(path, value, "it must be own, all, or {groups: [GROUP, …]}")
+        if not isinstance(value, Mapping) or len(value) != 1:
+            self.wrong(path, value, "it must be own, all, {groups: [GROUP, …]}, or {agents: [ID, …]}")
             return Hosts()
-        groups = self.texts(f"{path}.groups", self.mapping(path, value, ("groups",)).get("groups"))
+        given = self.mapping(path, value, (GROUPS, AGENTS))
+        if AGENTS in given:
+            ids = self.items(f"{path}.agents", given[AGENTS])
+            return Hosts(AGENTS, agents=tuple(self.agent_id(f"{path}.agents[{at}]", each) for at, each in enumerate(ids)))
+        groups = self.texts(f"{path}.groups", given.get(GROUPS))
         if ALL in groups:
             self.wrong(f"{path}.groups", value.get("groups"), "group all is every host; say hosts: all")
         return Hosts(GROUPS, groups)
+
+    def agent_id(self, path: str, value: object) -> str:
+        if isinstance(value, str) and _AGENT_ID.match(value):
+            return str(value)
+        self.wrong(path, value, 'it must be the id of a Wazuh agent in quotes, such as "007": YAML reads a bare 012 as ten')
+        return ""
 
     def wrong(self, path: str, value: object, rule: str) -> None:
         self.errors.append(f"{path}: {shown(value)}: {rule}")

@@ -84,6 +84,17 @@ WHERE: dict[str, tuple[Alert, Policy, list[str], str]] = {
     "a group that is not there": (alert(), policy(drop({"groups": ["wbe"]})), [], "the inventory has no group wbe"),
     "a group beside one that is not there": (alert(), policy(drop({"groups": ["db", "wbe"]})), ["db1"], "hosts of db; the inventory has no group wbe"),
     "an empty group": (alert(), policy(drop({"groups": ["empty"]})), [], "no host is in empty"),
+    "a named agent": (alert(agent="099"), policy(drop({"agents": ["002"]})), ["web2"], "agent 002"),
+    "named agents": (alert(), policy(drop({"agents": ["3", "001", "003"]})), ["db1", "web1"], "agent 3; agent 001; agent 003"),
+    "a named agent beside an unknown one": (
+        alert(),
+        policy(drop({"agents": ["099", "002"]})),
+        ["web2"],
+        "agent 099: no host says that wazuh_agent_id; agent 002",
+    ),
+    "a named agent that is unknown, though the alert's own is not": (alert(), policy(drop({"agents": ["099"]})), [], "agent 099: no host says that"),
+    "a named agent is never found by the alert's name": (alert(), policy(drop({"agents": ["099"]}), find_hosts_by_name=True), [], "agent 099: no host says"),
+    "the manager by its number": (alert(), policy(drop({"agents": ["000"]})), [], "agent 000 is the Wazuh manager"),
     "an unknown agent": (alert(agent="099"), policy(), [], "agent 099: no host says that wazuh_agent_id"),
     "an unknown agent with a host's name": (alert(agent="099", name="proxy"), policy(), [], "agent 099: no host says that wazuh_agent_id"),
     "by name, if the policy says so": (alert(agent="099", name="proxy"), policy(find_hosts_by_name=True), ["proxy"], "agent 099, found by its name"),
@@ -108,6 +119,18 @@ def test_where_an_alert_acts(given_alert: Alert, by: Policy, hosts: list[str], w
 
 def test_agent_000_is_a_host_that_says_so() -> None:
     assert list(planned([alert(agent="000")], policy(), {"manager": "000"}).hosts) == ["manager"]
+
+
+def test_a_named_agent_that_is_ambiguous_means_nobody() -> None:
+    plan = planned([alert()], policy(drop({"agents": ["002", "001"]})), {"web1": "001", "web1.example.com": "1", "web2": "002"})
+    assert list(plan.hosts) == ["web2"]
+    assert "agent 001 is ambiguous: 2 hosts say" in only(plan).why
+
+
+def test_longer_and_longer_for_repeats_is_passed_on_as_it_stands() -> None:
+    [request] = planned([alert()], policy(drop(repeated_offenders=["30m", "2h", "1d"]))).hosts["web1"]
+    assert request["timeout"] == "10m"
+    assert request["repeated_offenders"] == ["30m", "2h", "1d"]
 
 
 def test_an_ambiguous_agent_means_nobody() -> None:

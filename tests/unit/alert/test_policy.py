@@ -77,12 +77,17 @@ def test_what_a_policy_says() -> None:
                     ],
                 },
                 {"name": "second", "match": {"level": 12}, "responses": [{"response": "firewall_drop", "timeout": "10m", "hosts": "own"}]},
+                {
+                    "name": "third",
+                    "match": {"rule_ids": ["5503"]},
+                    "responses": [{"response": "disable_account", "timeout": "10m", "repeated_offenders": ["30m", 7200], "hosts": {"agents": ["007", "12"]}}],
+                },
             ],
         }
     )
     assert said == []
     assert policy
-    first, second = policy.rules
+    first, second, third = policy.rules
     assert (policy.mode, policy.find_hosts_by_name, first.mode, second.mode) == ("observe", True, "enforce", "observe")
     assert first.match == Match(("5712", "5763"), 10, ("sshd",))
     assert [each.options for each in first.responses] == [
@@ -92,6 +97,9 @@ def test_what_a_policy_says() -> None:
     ]
     assert [each.hosts for each in first.responses] == [Hosts("all"), Hosts("groups", ("web",)), Hosts("own")]
     assert [each.reason for each in first.responses] == ["why", "", ""]
+    [lock] = third.responses
+    assert lock.options == {"timeout": "10m", "repeated_offenders": ["30m", "7200"]}
+    assert lock.hosts == Hosts("agents", agents=("007", "12"))
 
 
 # name: (policy, what each error begins with; @ is rules[0].responses[0], @match is rules[0].match)
@@ -156,11 +164,25 @@ WRONG: dict[str, tuple[object, list[str]]] = {
     "an unknown override": (response(**DROP, override=["gatway"]), ["@.override: override 'gatway': no guard entry has this name"]),
     "an override of the other kind": (response(**DROP, override=["root"]), ["@.override: override 'root': no guard entry"]),
     "override all": (response(**DROP, override="all"), ["@.override: 'all': it must be a list"]),
-    "hosts unknown": (response(**DROP, hosts="web"), ["@.hosts: 'web': it must be own, all, or {groups: [GROUP, …]}"]),
+    "hosts unknown": (response(**DROP, hosts="web"), ["@.hosts: 'web': it must be own, all, {groups: [GROUP, …]}, or {agents: [ID, …]}"]),
     "hosts null": (response(**DROP, hosts=None), ["@.hosts: None: it must be own, all"]),
     "hosts as a list": (response(**DROP, hosts=["web1"]), ["@.hosts: ['web1']: it must be own, all"]),
     "no groups": (response(**DROP, hosts={"groups": []}), ["@.hosts.groups: []: it must be a list with at least one entry"]),
     "group all": (response(**DROP, hosts={"groups": ["all"]}), ["@.hosts.groups: ['all']: group all is every host"]),
+    "groups and agents": (response(**DROP, hosts={"groups": ["web"], "agents": ["001"]}), ["@.hosts: {'groups': ['web'], 'agents': ['001']}: it must be own"]),
+    "hosts empty": (response(**DROP, hosts={}), ["@.hosts: {}: it must be own"]),
+    "hosts of what is not known": (response(**DROP, hosts={"names": ["web1"]}), ["@.hosts.names: ['web1']: there is no such key", "@.hosts.groups: None"]),
+    "no agents": (response(**DROP, hosts={"agents": []}), ["@.hosts.agents: []: it must be a list with at least one entry"]),
+    "an agent without quotes": (response(**DROP, hosts={"agents": [10]}), ["@.hosts.agents[0]: 10: it must be the id of a Wazuh agent in quotes"]),
+    "an agent that is a pattern": (response(**DROP, hosts={"agents": ["00*"]}), ["@.hosts.agents[0]: '00*': it must be the id of a Wazuh agent"]),
+    "repeats without a timeout": (
+        response(response="firewall_drop", permanent=True, repeated_offenders=["1h"]),
+        ["@.repeated_offenders: ['1h']: it says how long a repeat stands, so it needs timeout beside it"],
+    ),
+    "repeats as text": (response(**DROP, repeated_offenders="30m"), ["@.repeated_offenders: '30m': it must be a list"]),
+    "no repeats": (response(**DROP, repeated_offenders=[]), ["@.repeated_offenders: []: it must be a list with at least one entry"]),
+    "a repeat in parsecs": (response(**DROP, repeated_offenders=["1h", "2 parsecs"]), ["@.repeated_offenders[1] '2 parsecs': it must be a whole number"]),
+    "a repeat null": (response(**DROP, repeated_offenders=[None]), ["@.repeated_offenders[0]: None: it must be a duration"]),
     "an account on all hosts": (response(**LOCK, hosts="all"), ["@.hosts: 'all': disable_account must name its hosts"]),
     "an account on group all": (
         response(**LOCK, hosts={"groups": ["web", "all"]}),
@@ -215,7 +237,7 @@ def test_all_that_a_match_asks_for_must_hold(match: Match, expected: bool) -> No
 
 def test_policy_and_engine_know_the_same_kinds_and_backends() -> None:
     assert tuple(KINDS) == ENGINE_KINDS == (FirewallDrop.name, DisableAccount.name)
-    assert tuple(KINDS[FirewallDrop.name].backends) == ("auto", *(backend.name for backend in BACKENDS))
+    assert tuple(KINDS[FirewallDrop.name].backends) == ("auto", *BACKENDS)
 
 
 YAML = st.recursive(
@@ -225,7 +247,7 @@ YAML = st.recursive(
 )
 PLACES = ["mode", "rules", "rules.0", "rules.0.name", "rules.0.match", "rules.0.responses"]
 PLACES += [f"rules.0.match.{key}" for key in ("rule_ids", "level", "groups")]
-OPTIONS = ["response", "timeout", "until", "permanent", "hosts", "reason", "backend", "override", "end_sessions"]
+OPTIONS = ["response", "timeout", "repeated_offenders", "until", "permanent", "hosts", "reason", "backend", "override", "end_sessions"]
 
 
 @given(YAML)
