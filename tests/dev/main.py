@@ -17,7 +17,9 @@ from tests.dev import checks, machine, own
 from tests.dev.say import ROOT, Report, Stop, complaint_of, follow
 from tests.dev.venvs import CORE_216, ENGINE_39, IMPORTER, TOOLS, Venv, ensure, require, said
 
-GROUPS = {"unit": ["tests/unit"], "windows": ["tests/windows"], "lab": ["tests/integration"]}
+GROUPS = {"unit": ["tests/unit", "tests/execd"], "windows": ["tests/windows"], "lab": ["tests/integration"]}
+WORKERS = str(max(2, min(4, os.cpu_count() or 2)))
+"""Processes that share the files of tests, each with a lab of its own; much of a test is waiting."""
 NO_TESTS = 5
 """pytest's exit code when nothing was selected."""
 
@@ -134,16 +136,17 @@ def _test(args: argparse.Namespace, rest: list[str]) -> int:
     packages = [*(machine.LAB if "lab" in groups else ()), *(machine.WINDOWS if "windows" in groups else ())]
     _prepare(packages, TOOLS, *([] if groups == ["windows"] else [CORE_216]))
     options = [*(["-k", args.k] if args.k else []), *rest]
+    whole = [] if options else ["-n", WORKERS, "--dist", "loadfile"]
     report = Report()
     if not args.group and not options:
         checks.quick(report)
     selected = False
     if "unit" in groups:
-        selected |= _pytest(report, "unit tests, oldest ansible-core", CORE_216, GROUPS["unit"], ["-q", "-p", "no:cacheprovider", *options])
-        selected |= _engine_tests(report, options)
+        selected |= _pytest(report, "unit tests, oldest ansible-core", CORE_216, GROUPS["unit"], ["-q", "-p", "no:cacheprovider", *whole, *options])
+        selected |= _engine_tests(report, [*whole, *options])
     name = " ".join(groups) if args.group else "all tests, newest ansible-core"
     # Last, in one process: its closing line is what a reader, and CI, looks for.
-    selected |= _pytest(report, name, TOOLS, [path for group in groups for path in GROUPS[group]], options)
+    selected |= _pytest(report, name, TOOLS, [path for group in groups for path in GROUPS[group]], [*whole, *options])
     if not selected:
         report.add("no test was run: nothing is named so", ok=False, seconds=0)
     if "lab" in groups:

@@ -9,7 +9,6 @@ An attacker writes much of what an alert carries, so only the fields that a deci
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -77,7 +76,7 @@ def read_alerts(content: bytes | str) -> tuple[list[Alert], list[Problem]]:
     text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
     alerts: list[Alert] = []
     problems: list[Problem] = []
-    for number, entry in enumerate(_entries(text.lstrip("\ufeff"))):
+    for number, entry in enumerate(entries(text.lstrip("\ufeff"))):
         if number >= MOST_ALERTS:
             problems.append(Problem(entry[0], f"a file holds at most {MOST_ALERTS} alerts; this one and what follows was not read"))
             break
@@ -104,7 +103,8 @@ def to_alert(value: object) -> Alert:
     raise BadInput("neither rule (Wazuh 4) nor wazuh.rule (Wazuh 5) is an object in it, so it is no Wazuh alert")
 
 
-def _entries(text: str) -> Iterator[Entry | Problem]:
+def entries(text: str) -> Iterator[Entry | Problem]:
+    """The JSON values in a text, and what in it is none: one, the items of a list, or one a line."""
     start = _skip(text, 0)
     if text[start : start + 1] == "[":
         yield from _items(text, start + 1)
@@ -269,6 +269,8 @@ def _alert_id(value: dict[str, Any]) -> str:
     """Wazuh 5 findings and a few of Wazuh 4's alerts bring no id: a digest of the content tells them apart as well."""
     found = _text(value.get("id"), "id", 128)
     if found is None:
+        import hashlib  # not at the top: most alerts bring an id, and the program on a host starts often
+
         return "sha256-" + hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
     if not _ID.match(found):
         raise BadInput(f"id is {shown(found)}, expected letters, digits and . _ : @ + - as in '1795492383.6793'")

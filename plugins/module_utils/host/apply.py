@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .context import State
 from .errors import LedgerFull, ToolError
-from .ledger import ADDING, CHANGING, ENDED, REMOVING, STANDING, Row
+from .ledger import ADDING, CHANGING, ENDED, EXPIRED, RELEASED, REMOVING, STANDING, Row
 from .plan import GONE, Known, Step, same_end
 from .response import DONE, FAILED, Request, Result, Standing
 
@@ -146,7 +146,7 @@ class Apply:
             if intent.phase != REMOVING:
                 return intent._replace(phase=STANDING)
             due = before is not None and before.until is not None and before.until <= now
-            return intent._replace(phase=ENDED, ended=now, ended_by="expired" if due else "released")
+            return intent._replace(phase=ENDED, ended=now, ended_by=EXPIRED if due else RELEASED)
         if before is not None:
             return before._replace(phase=STANDING)
         if target in self.state.seen:

@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from .address import Network, parse_network
+from .conf import read_owned
 from .errors import BadInput, Problem, shown
 
 ADDRESS_ENTRIES = (
@@ -80,18 +79,10 @@ _NUMBERS = {
 def read_guard_file(path: str) -> GuardFile:
     """The guard file; Problem when it cannot be trusted or understood, for then nothing may be hit at all."""
     try:
-        with open(path, encoding="utf-8") as stream:
-            seen = os.fstat(stream.fileno())
-            text = stream.read()
-    except FileNotFoundError as error:
-        if os.path.islink(path):
-            raise Problem(f"guard file {path}: it is a link to what does not exist; nothing is put into force until it can be read") from error
-        return GuardFile()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Problem(f"guard file {path}: cannot be read ({error}); nothing is put into force until it can") from error
-    if seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise Problem(f"guard file {path}: it must belong to root and be writable by nobody else; nothing is put into force until it is")
-    return parse_guard_file(text, path)
+        text = read_owned(path)
+    except Problem as problem:
+        raise Problem(f"guard file {problem}; nothing is put into force until that is mended") from problem
+    return GuardFile() if text is None else parse_guard_file(text, path)
 
 
 def parse_guard_file(text: str, path: str = "guard.conf") -> GuardFile:

@@ -23,6 +23,7 @@ from .paths import Paths
 
 VERSION = 1
 ADDING, CHANGING, STANDING, REMOVING, ENDED = "adding", "changing", "standing", "removing", "ended"
+EXPIRED, RELEASED = "expired", "released"  # how a response that stood has ended
 KEPT_SECONDS = 90 * 86400
 KEPT_ROWS = 200_000
 _FULL = ("full", "readonly", "read-only", "unable to open", "disk i/o")
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS response (
   until REAL,                      -- epoch seconds, NULL = permanent
   reason TEXT NOT NULL,
   alert_id TEXT NOT NULL,
-  origin TEXT NOT NULL,            -- who asked: ansible, riposte, tick, rebuilt
+  origin TEXT NOT NULL,            -- who asked: ansible, riposte, wazuh-execd, tick, rebuilt
   override TEXT NOT NULL,          -- guard entries passed over, separated by spaces
   before TEXT,                     -- what was there before, JSON, without secrets
   ended REAL,                      -- epoch seconds

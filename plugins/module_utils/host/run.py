@@ -15,10 +15,10 @@ from .context import RunContext, State
 from .errors import BadInput, Problem
 from .guard import Guard, Refused
 from .kind import Kind, kind_of
-from .ledger import ENDED, STANDING, Row
+from .ledger import ENDED, EXPIRED, STANDING, Row
 from .lifetime import Lifetime
 from .plan import GONE, Step, plan_absent, plan_keep, plan_present, standing
-from .response import FAILED, HELD, REFUSED, UNCHANGED, Request, Result, result
+from .response import DONE, FAILED, HELD, REFUSED, UNCHANGED, Request, Result, Standing, result
 from .settle import settle
 
 
@@ -50,10 +50,11 @@ class Run:
         Apply(self.state).carry_out()
 
     def keep(self) -> None:
-        """The tick's part: what is recorded ends when due and is in force until then. Results only for what was done."""
+        """The tick's part: what is recorded ends when due and is in force until then. Results only for what was done or ended."""
         if not self.context.ledger.anything_open(self.requests[0][0].response) or not self._begin():
             return
         request, answer = self.requests[0]
+        answer += [self._ended(request, row) for row in self.state.settled.values() if row.ended_by == EXPIRED]
         for target in {**self.state.rows, **self.state.seen}:
             self._plan_keep(request, answer, target)
         Apply(self.state).carry_out()
@@ -226,6 +227,12 @@ class Run:
         if for_good:
             state.settled[target] = state.rows.pop(target)._replace(phase=ENDED, ended=context.now, ended_by=REFUSED)
             state.touched[target] = GONE  # a member without effect would come back with the next restore of others
+
+    def _ended(self, request: Request, row: Row) -> Result:
+        """What the system ended by itself: nothing was left to do, but its end is news."""
+        item = result(request, row.target, DONE, "its time was over")
+        item.backend, item.standing = row.backend, Standing(row.id, row.since, row.until)
+        return item
 
     def _obstacle(self, target: str, row: Row) -> tuple[str, str, bool] | None:
         """Why what vanished may not come back: outcome, message, and whether that is for good."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .kind import Seen
-from .ledger import ADDING, CHANGING, ENDED, REMOVING, STANDING, Row
+from .ledger import ADDING, CHANGING, ENDED, EXPIRED, RELEASED, REMOVING, STANDING, Row
 
 
 def settle(rows: Mapping[str, Row], seen: Mapping[str, Seen], now: float) -> dict[str, Row]:
@@ -27,5 +27,5 @@ def _settled(row: Row, there: bool, now: float) -> Row:
         return row._replace(phase=STANDING, until=now)
     if (row.phase == CHANGING and not (due and not there)) or (row.phase == ADDING and there):
         return row._replace(phase=STANDING)
-    ended_by = {ADDING: "failed", REMOVING: "released"}.get(row.phase, "expired")
+    ended_by = {ADDING: "failed", REMOVING: RELEASED}.get(row.phase, EXPIRED)
     return row._replace(phase=ENDED, ended=now, ended_by=ended_by)

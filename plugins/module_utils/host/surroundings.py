@@ -24,6 +24,7 @@ _ESTABLISHED, _LISTENING = "01", "0A"
 _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 (?:host LOCAL|link BROADCAST)")
 _BROADCAST = re.compile(r"\|-- ([0-9.]+)\n\s+/32 link BROADCAST")
 _NAMESERVER = re.compile(r"^\s*nameserver\s+(\S+)", re.MULTILINE)
+_HOME = re.compile(r"^home\s*=\s*(/\S+)", re.MULTILINE)
 _MANAGER = re.compile(r"<server>.*?<address>\s*([^<\s]+)\s*</address>.*?</server>", re.DOTALL)
 
 
@@ -100,7 +101,9 @@ class Surroundings:
     @cached_property
     def wazuh_managers(self) -> frozenset[str]:
         """From the agent's configuration (names through /etc/hosts only) and from its open connection."""
-        names = _MANAGER.findall(self._text("var/ossec/etc/ossec.conf"))
+        said = _HOME.search(self._text("etc/riposte/wazuh.conf"))
+        home = said[1] if said else "var/ossec"
+        names = _MANAGER.findall(self._text(os.path.join(home.lstrip("/"), "etc/ossec.conf")))
         hosts = [line.split("#")[0].split() for line in self._text("etc/hosts").splitlines()]
         named = [line[0] for line in hosts if line and set(line[1:]) & set(names)]
         found = {address for name in [*names, *named] for address in _literal(name)}

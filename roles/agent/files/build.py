@@ -1,6 +1,6 @@
 # Copyright: riposte.active_response contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the program `riposte`: one executable archive of the engine's own files and the program's. Runs on the controller.
+"""Makes the program `riposte`: one executable archive of the engine's own files, what finds an alert's observables, and the program's. Runs on the controller.
 
 Same sources, same bytes: members are sorted and stored, without dates, owners or anything else of the machine that builds (compressors differ).
 """
@@ -15,15 +15,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ENGINE = HERE.parents[2] / "plugins/module_utils/host"
+UTILS = HERE.parents[2] / "plugins/module_utils"
+ENGINE = UTILS / "host"
+ALERT = ("__init__.py", "alert.py", "observables.py")  # of the rest, policy and plan, a host has no use
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that the format knows
 
 
 def members() -> Iterator[tuple[str, bytes]]:
     """Name and content of every file in the archive."""
-    for folder, prefix in ((ENGINE, "host/"), (HERE / "program", "")):
+    yield "engine/__init__.py", b""  # what the collection calls module_utils
+    for folder, prefix in ((ENGINE, "engine/host/"), (HERE / "program", "")):
         for path in folder.rglob("*.py"):
             yield prefix + path.relative_to(folder).as_posix(), path.read_bytes()
+    for name in ALERT:
+        yield f"engine/alert/{name}", (UTILS / "alert" / name).read_bytes()
     yield "PROTOCOL", protocol().encode()
 
 

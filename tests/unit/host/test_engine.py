@@ -75,6 +75,14 @@ def test_a_batch_with_bad_entries_does_the_rest_and_names_the_bad(world: World) 
     assert len(world.systems[BLOCK].members) == 995
 
 
+def test_the_tick_tells_also_of_what_the_system_ended_by_itself(world: World) -> None:
+    world.engine().respond([present("a", timeout="10m"), present("b", timeout="1h")])
+    world.now += 601
+    [told] = world.engine().tick().results
+    assert (told.target, told.outcome, told.changed, told.state) == ("a", DONE, False, "absent")
+    assert world.engine().tick().results == []
+
+
 def test_who_comes_back_stays_longer_and_is_counted_once_an_attack(world: World) -> None:
     call = [present("a", timeout="10m", repeated_offenders=["1h", "1d"], alert_id="x")]
 

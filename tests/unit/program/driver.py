@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs the program's command line on a host that lies in a directory. Arguments: program, directory, epoch seconds of the host's clock, words.
 
+A first word that is a path is the name by which the program is called, as wazuh-execd does.
 It runs by itself, not in the test's process, so that the program's modules are those of the archive.
 """
 
@@ -14,16 +15,18 @@ from typing import Any
 def main() -> int:
     program, root, clock, *words = sys.argv[1:]
     sys.path.insert(0, program)
-    from host.engine import Engine  # type: ignore[import-not-found]
-    from host.paths import Paths  # type: ignore[import-not-found]
-    from host.runner import Completed  # type: ignore[import-not-found]
+    from engine.host.engine import Engine  # type: ignore[import-not-found]
+    from engine.host.paths import Paths  # type: ignore[import-not-found]
+    from engine.host.runner import Completed  # type: ignore[import-not-found]
     from riposte.cli import main as command_line  # type: ignore[import-not-found]
 
     def no_program(argv: Sequence[str], _stdin: str | None = None, _seconds: int = 60) -> Any:
         return Completed(1, "", f"{argv[0]}: not on this host")
 
-    origin = "tick" if words == ["tick"] else "riposte"
-    return int(command_line(["riposte", *words], Engine(no_program, Paths(root), {}, origin, session=False, clock=lambda: float(clock))))
+    called = words[:1] if words and words[0].startswith("/") else ["riposte"]
+    origin = "wazuh-execd" if called != ["riposte"] else "tick" if words == ["tick"] else "riposte"
+    argv = called if called != ["riposte"] else ["riposte", *words]
+    return int(command_line(argv, Engine(no_program, Paths(root), {}, origin, session=False, clock=lambda: float(clock))))
 
 
 if __name__ == "__main__":

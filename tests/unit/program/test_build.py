@@ -13,7 +13,9 @@ from pathlib import Path
 from ansible_collections.riposte.active_response.plugins.module_utils.host import tick
 
 ROOT = Path(__file__).resolve().parents[3]
-ENGINE = "plugins/module_utils/host"
+UTILS = "plugins/module_utils"
+ENGINE = f"{UTILS}/host"
+ALERT = f"{UTILS}/alert"
 
 
 def build(target: Path, *options: str, root: Path = ROOT, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -23,7 +25,7 @@ def build(target: Path, *options: str, root: Path = ROOT, cwd: Path | None = Non
 
 def copied_sources(to: Path) -> Path:
     """The same sources elsewhere, written in another order at another time, with another umask, and with Python's leftovers beside them."""
-    for name in ("roles/agent/files", ENGINE):
+    for name in ("roles/agent/files", ENGINE, ALERT):
         shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in sorted(to.rglob("*"), reverse=True):
         os.utime(path, (1_000_000_000, 1_000_000_000))
@@ -52,8 +54,9 @@ def test_a_change_of_the_engine_changes_the_program(tmp_path: Path) -> None:
 def test_the_program_holds_the_very_files_of_the_engine(tmp_path: Path) -> None:
     build(tmp_path / "riposte")
     with zipfile.ZipFile(tmp_path / "riposte") as archive:
-        inside = {name.partition("/")[2]: archive.read(name) for name in archive.namelist() if name.startswith("host/")}
-    assert inside == {path.relative_to(ROOT / ENGINE).as_posix(): path.read_bytes() for path in (ROOT / ENGINE).rglob("*.py")}
+        inside = {name.partition("/")[2]: archive.read(name) for name in archive.namelist() if name.startswith("engine/")}
+    needed = [*(ROOT / ENGINE).rglob("*.py"), *(ROOT / ALERT / name for name in ("__init__.py", "alert.py", "observables.py"))]
+    assert inside == {"__init__.py": b""} | {path.relative_to(ROOT / UTILS).as_posix(): path.read_bytes() for path in needed}
 
 
 def test_the_engine_reads_the_programs_protocol(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_another_archive_does_not_run_the_old_ones_code(place: Place) -> None:
 def test_what_somebody_else_could_have_written_is_not_run(place: Place, spoil: str, tmp_path: Path) -> None:
     place.state.mkdir(mode=0o700)
     place.start()
-    planted = compile("raise SystemExit(99)", "planted", "exec")
+    planted = ("planted", marshal.dumps(compile("raise SystemExit(99)", "planted", "exec")))
     wanted: Any = marshal.loads(place.kept.read_bytes())[0]
     if spoil == "damage":
         place.kept.write_bytes(place.kept.read_bytes()[:1000])

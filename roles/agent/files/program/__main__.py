@@ -14,11 +14,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
-from types import CodeType, ModuleType
+from types import ModuleType
 
-KEPT = "/var/lib/riposte/compiled"  # as host.paths has it, which is not loaded yet
+KEPT = "/var/lib/riposte/compiled"  # as engine.host.paths has it, which is not loaded yet
 Identity = tuple[str, int, int, int]
-Codes = dict[str, CodeType]
+Codes = dict[str, tuple[str, bytes]]  # of each module: its file, and its code, which is read when it is imported, for no command needs all
 
 
 class Compiled:
@@ -28,16 +28,16 @@ class Compiled:
         self._codes = codes
 
     def find_spec(self, name: str, _path: Sequence[str] | None = None, _target: ModuleType | None = None) -> ModuleSpec | None:
-        code = self._codes.get(name)
-        if code is None:
+        if name not in self._codes:
             return None
-        return ModuleSpec(name, self, origin=code.co_filename, is_package=code.co_filename.endswith("__init__.py"))  # type: ignore[arg-type]
+        file = self._codes[name][0]
+        return ModuleSpec(name, self, origin=file, is_package=file.endswith("__init__.py"))  # type: ignore[arg-type]
 
     def create_module(self, _spec: ModuleSpec) -> None:
         """An ordinary module will do."""
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(self._codes[module.__name__], module.__dict__)
+        exec(marshal.loads(self._codes[module.__name__][1]), module.__dict__)
 
 
 def identity(archive: str) -> Identity:
@@ -69,7 +69,8 @@ def compile_and_keep(archive: str, path: str, wanted: Identity) -> Codes | None:
         for file in opened.namelist():
             if file.endswith(".py") and "/" in file:
                 name = file[: -len(".py")].replace("/", ".").removesuffix(".__init__")
-                codes[name] = compile(opened.read(file), f"{archive}/{file}", "exec", dont_inherit=True)
+                path_there = f"{archive}/{file}"
+                codes[name] = path_there, marshal.dumps(compile(opened.read(file), path_there, "exec", dont_inherit=True))
     _write(path, marshal.dumps((wanted, codes)))
     return codes
 
@@ -97,7 +98,16 @@ def _write(path: str, data: bytes) -> None:
             os.unlink(temporary)
 
 
+def open_streams() -> None:
+    """A file that is opened later must not get the number of a closed stream, and with it what is printed."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8"))
+
+
 def start(path: str = KEPT) -> int:
+    open_streams()
     archive = os.path.abspath(sys.path[0])
     wanted = identity(archive)
     codes = kept(path, wanted) or compile_and_keep(archive, path, wanted)

@@ -1,6 +1,6 @@
 # Copyright: riposte.active_response contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether this host keeps its promises: what is recorded is in force, the tick runs, the guard can be read."""
+"""Whether this host keeps its promises: what is recorded is in force, the tick runs, the guard can be read, Wazuh is answered."""
 
 from __future__ import annotations
 
@@ -8,14 +8,20 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from host.engine import Engine
-from host.errors import Problem
-from host.guard import parse_guard_file, read_guard_file
-from host.lifetime import moment_text
-from host.paths import Paths
-from host.run import Look
-from host.tick import tick_problem
+from engine.host.engine import Engine
+from engine.host.errors import Problem
+from engine.host.guard import parse_guard_file, read_guard_file
+from engine.host.lifetime import moment_text
+from engine.host.paths import Paths
+from engine.host.run import Look
+from engine.host.tick import tick_problem
 
+from .lifetimes import RELEASE, parse_conf, read_conf
+from .log import FOLDER, Log
+from .wazuh import CONF, EXECUTABLES
+
+KEPT = "active-response/riposte-kept"
+OURS, WAZUHS, OVERWRITTEN = "ours", "Wazuh's", "overwritten"
 LATE = 180  # seconds: a tick comes every 30 or 60
 SHOWN = 10
 
@@ -30,17 +36,27 @@ class Finding(NamedTuple):
 
 def check_guard(path: str) -> int:
     """Whether a file could be the guard file; it need not belong to root yet."""
+    parse_guard_file(_text(path), path)
+    return 0
+
+
+def check_wazuh(path: str) -> int:
+    """Whether a file could be the one of what Wazuh starts; it need not belong to root yet."""
+    parse_conf(_text(path), path, EXECUTABLES)
+    return 0
+
+
+def _text(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as stream:
-            parse_guard_file(stream.read(), path)
+            return stream.read()
     except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError) as error:
-        raise Problem(f"{path}: cannot be read as a guard file: {error}") from error
-    return 0
+        raise Problem(f"{path}: cannot be read: {error}") from error
 
 
 def check_host(engine: Engine) -> int:
     """One line for each thing looked at; exit code 1 when one is wrong."""
-    findings = [*_guard(engine.paths), *_disabled(engine.paths), *_responses(engine), *_tick(engine)]
+    findings = [*_guard(engine.paths), *_disabled(engine.paths), *_responses(engine), *_tick(engine), *_wazuh(engine.paths)]
     for name, seen, well in findings:
         print(f"{'ok   ' if well else 'WRONG'}  {name}: {seen}")
     return int(not all(each.well for each in findings))
@@ -93,3 +109,33 @@ def _tick_late(engine: Engine) -> str | None:
     if engine.clock() - last <= LATE:
         return None
     return f"it has not run since {moment_text(last)}, though something stands; see `journalctl -u riposte-tick` or the cron daemon's log"
+
+
+def _wazuh(paths: Paths) -> Iterator[Finding]:
+    """Whose Wazuh's executables are, and whether what Wazuh starts has the lifetimes that the host's owner wants."""
+    path = paths.at(CONF)
+    try:
+        conf = read_conf(path, EXECUTABLES)
+    except Problem as problem:
+        yield Finding("wazuh", f"{problem}; until it is mended, what Wazuh starts has its default lifetime", well=False)
+        return
+    home = paths.at(conf.home.lstrip("/"))
+    owners = {name: _owner(home, name, paths.program) for name in EXECUTABLES}
+    ours = [name for name, owner in owners.items() if owner == OURS]
+    if os.path.lexists(path) or ours:
+        yield Finding("wazuh", f"in {home}/{FOLDER} this program answers to {', '.join(ours) or 'no name'}")
+    for name, owner in owners.items():
+        if owner == OVERWRITTEN:
+            yield Finding("wazuh", f"{home}/{FOLDER}/{name} is no link to this program any more (an upgrade of Wazuh?); run the role agent again", well=False)
+    problem_of_log = Log(home, "riposte").problem() if ours else None
+    if problem_of_log:
+        yield Finding("wazuh", f"{problem_of_log}: Wazuh is not told what becomes of its responses", well=False)
+    if conf.lifetimes and conf.early_delete == RELEASE:
+        yield Finding("wazuh", f"{path}: its lifetimes end early where Wazuh's own timeout is shorter; early_delete = keep changes that")
+
+
+def _owner(home: str, name: str, program: str) -> str:
+    """Whose one of the executables is. What the role replaced it keeps, so something else beside what is kept came later."""
+    if os.path.realpath(os.path.join(home, FOLDER, name)) == os.path.realpath(program):
+        return OURS
+    return OVERWRITTEN if os.path.lexists(os.path.join(home, KEPT, name)) else WAZUHS

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from host.engine import Engine
-from host.errors import Problem
+from engine.host.engine import Engine
+from engine.host.errors import Problem
 
 from .runner import run_program
 
@@ -24,6 +24,11 @@ def main(argv: Sequence[str], engine: Engine | None = None) -> int:
     """Runs one command line, argv[0] included; what can be foreseen ends in a sentence and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if os.path.basename(argv[0]) != "riposte":  # by the name of one of Wazuh's executables?
+        from . import wazuh
+
+        if os.path.basename(argv[0]) in wazuh.EXECUTABLES:
+            return wazuh.main(argv[0], run_program, engine)
     try:
         code = _run(argv[1:], engine)
         sys.stdout.flush()
@@ -66,9 +71,11 @@ def _why(engine: Engine, args: argparse.Namespace) -> int:
 
 
 def _check(engine: Engine, args: argparse.Namespace) -> int:
-    from .check import check_guard, check_host
+    from .check import check_guard, check_host, check_wazuh
 
-    return check_guard(args.guard) if args.guard else check_host(engine)
+    if args.guard or args.wazuh:
+        return check_guard(args.guard) if args.guard else check_wazuh(args.wazuh)
+    return check_host(engine)
 
 
 def _release(engine: Engine, args: argparse.Namespace) -> int:
@@ -102,6 +109,8 @@ def _parser() -> argparse.ArgumentParser:
     for command in (listing, why):
         command.add_argument("--json", action="store_true", help="for programs")
     why.add_argument("name", metavar="NAME", help="an id, a target or an alert id")
-    check.add_argument("--guard", metavar="FILE", help="only look whether FILE could be the guard file")
+    only = check.add_mutually_exclusive_group()
+    only.add_argument("--guard", metavar="FILE", help="only look whether FILE could be the guard file")
+    only.add_argument("--wazuh", metavar="FILE", help="only look whether FILE could be the file of what Wazuh starts")
     release.add_argument("name", metavar="NAME", nargs="+", help="an id, a target or an alert id")
     return parser

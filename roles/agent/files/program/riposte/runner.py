@@ -7,8 +7,8 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-from host.errors import ToolError
-from host.runner import SEARCH, Completed
+from engine.host.errors import ToolError
+from engine.host.runner import SEARCH, Completed
 
 ENVIRONMENT = {"PATH": SEARCH, "LC_ALL": "C"}  # nothing of the caller's
 

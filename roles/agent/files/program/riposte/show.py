@@ -8,11 +8,11 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
-from host.engine import Engine
-from host.ledger import Row
-from host.lifetime import moment_text
-from host.response import printable
-from host.run import Look
+from engine.host.engine import Engine
+from engine.host.ledger import Row
+from engine.host.lifetime import moment_text
+from engine.host.response import printable
+from engine.host.run import Look
 
 COLUMNS = ("ID", "RESPONSE", "TARGET", "SINCE", "UNTIL", "LEFT", "IN FORCE", "WHY")
 PAST = 100

@@ -7,9 +7,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from host.engine import Engine
-from host.lifetime import moment_text
-from host.response import FAILED, Report, Result, printable
+from engine.host.engine import Engine
+from engine.host.lifetime import moment_text
+from engine.host.response import FAILED, Report, Result, printable
+
+TOLD = "var/lib/riposte/told"  # what Wazuh was told of and still holds
 
 
 def release(engine: Engine, names: Sequence[str]) -> int:
@@ -19,8 +21,13 @@ def release(engine: Engine, names: Sequence[str]) -> int:
 
 def tick(engine: Engine) -> int:
     """The host's periodic job. Silent when there was nothing to do."""
-    code = _told(engine.tick())
+    report = engine.tick()
+    code = _told(report)
     os.utime(engine.paths.lock)  # when it ran last, for `check`; in memory, so that it costs no disk
+    if report.results or report.warnings or os.path.exists(engine.paths.at(TOLD)):
+        from .tell import tell_wazuh  # not at the top: most ticks do nothing
+
+        tell_wazuh(engine, report)
     return code
 
 
