@@ -1,6 +1,6 @@
 # Copyright: riposte.active_response contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the files of the host's owner, below /etc/riposte: they decide what this program does as root, so nobody else may write them."""
+"""Reads files with care: the owner's, below /etc/riposte, which nobody else may write, and others', which must not hold root up."""
 
 from __future__ import annotations
 
@@ -27,3 +27,17 @@ def read_owned(path: str) -> str | None:
     if seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise Problem(f"{path}: it must belong to root and be writable by nobody else")
     return text
+
+
+def read_foreign(path: str) -> str:
+    """An ordinary file's text, "" when there is none. Who may write there must not have root wait, follow a link, or read without end: Problem."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise Problem(f"{path}: cannot be read ({error.strerror})") from error
+    with open(handle, encoding="utf-8", errors="replace") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise Problem(f"{path}: it is no ordinary file")
+        return stream.read(LARGEST)

@@ -34,6 +34,7 @@ class RunContext:
     check: bool
     persisted: bool
     warnings: list[str]
+    ended: list[Result]
     foreseen: dict[str, tuple[dict[str, Known], str]] = field(default_factory=dict)  # in check mode, by kind: as earlier groups would leave it, the backend
 
     @cached_property

@@ -86,7 +86,7 @@ class Engine:
         well = self._guarded(report, groups, check, Run.keep)
         if well and not check and self.clock() % PRUNED_EVERY < TICK_SECONDS:  # it counts the whole history: not at each tick
             self._prune(report)
-        report.results = [each for [(_request, answer)] in groups for each in answer]
+        report.results = report.ended + [each for [(_request, answer)] in groups for each in answer]
         return report
 
     def look(self, history: int = 0, name: str = "") -> tuple[list[Look], list[Row], Report]:
@@ -170,6 +170,7 @@ class Engine:
                     check=check,
                     persisted=persisted,
                     warnings=report.warnings,
+                    ended=report.ended,
                 )
                 if ledger.fresh:
                     _adopt(context)

@@ -121,6 +121,7 @@ class Report:
 
     results: list[Result] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    ended: list[Result] = field(default_factory=list)  # what the system had ended by itself, be it asked for or not
 
     @property
     def changed(self) -> bool:

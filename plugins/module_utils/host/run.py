@@ -54,7 +54,6 @@ class Run:
         if not self.context.ledger.anything_open(self.requests[0][0].response) or not self._begin():
             return
         request, answer = self.requests[0]
-        answer += [self._ended(request, row) for row in self.state.settled.values() if row.ended_by == EXPIRED]
         for target in {**self.state.rows, **self.state.seen}:
             self._plan_keep(request, answer, target)
         Apply(self.state).carry_out()
@@ -97,7 +96,15 @@ class Run:
             settled=settled,
             touched=dict(self.context.foreseen.get(kind.name, ({}, ""))[0]),
         )
+        self.context.ended += [self._ended(row) for row in settled.values() if row.ended_by == EXPIRED]
         return True
+
+    @staticmethod
+    def _ended(row: Row) -> Result:
+        """What the system ended by itself: nothing was left to do, but its end is news."""
+        item = result(Request(row.response, (), state="absent"), row.target, DONE, "its time was over")
+        item.backend, item.standing = row.backend, Standing(row.id, row.since, row.until)
+        return item
 
     def _holding(self, kind: str, rows: dict[str, Row], wanted: str) -> str | None:
         """The backend that holds this host's responses: of what is recorded and not over, also as a check foresees it."""
@@ -227,12 +234,6 @@ class Run:
         if for_good:
             state.settled[target] = state.rows.pop(target)._replace(phase=ENDED, ended=context.now, ended_by=REFUSED)
             state.touched[target] = GONE  # a member without effect would come back with the next restore of others
-
-    def _ended(self, request: Request, row: Row) -> Result:
-        """What the system ended by itself: nothing was left to do, but its end is news."""
-        item = result(request, row.target, DONE, "its time was over")
-        item.backend, item.standing = row.backend, Standing(row.id, row.since, row.until)
-        return item
 
     def _obstacle(self, target: str, row: Row) -> tuple[str, str, bool] | None:
         """Why what vanished may not come back: outcome, message, and whether that is for good."""

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from .errors import ToolError
+from .conf import read_foreign
+from .errors import Problem, ToolError
 from .paths import Paths
 
 WAZUH_PORTS = {1514, 1515}
@@ -25,7 +26,7 @@ _LOCAL = re.compile(r"\|-- ([0-9.]+)\n\s+/32 (?:host LOCAL|link BROADCAST)")
 _BROADCAST = re.compile(r"\|-- ([0-9.]+)\n\s+/32 link BROADCAST")
 _NAMESERVER = re.compile(r"^\s*nameserver\s+(\S+)", re.MULTILINE)
 _HOME = re.compile(r"^home\s*=\s*(/\S+)", re.MULTILINE)
-_MANAGER = re.compile(r"<server>.*?<address>\s*([^<\s]+)\s*</address>.*?</server>", re.DOTALL)
+_ADDRESS = re.compile(r"<address>\s*([^<\s]+)\s*</address>")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ class Surroundings:
         """From the agent's configuration (names through /etc/hosts only) and from its open connection."""
         said = _HOME.search(self._text("etc/riposte/wazuh.conf"))
         home = said[1] if said else "var/ossec"
-        names = _MANAGER.findall(self._text(os.path.join(home.lstrip("/"), "etc/ossec.conf")))
+        servers = self._foreign(os.path.join(home.lstrip("/"), "etc/ossec.conf")).split("<server>")[1:]
+        names = [name for server in servers for name in _ADDRESS.findall(server.partition("</server>")[0])]
         hosts = [line.split("#")[0].split() for line in self._text("etc/hosts").splitlines()]
         named = [line[0] for line in hosts if line and set(line[1:]) & set(names)]
         found = {address for name in [*names, *named] for address in _literal(name)}
@@ -127,6 +129,13 @@ class Surroundings:
             with open(self.paths.at(path), encoding="utf-8", errors="replace") as stream:
                 return stream.read()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
+            return ""
+
+    def _foreign(self, path: str) -> str:
+        """As _text, for what Wazuh's own account may write: it could be made anything."""
+        try:
+            return read_foreign(self.paths.at(path))
+        except Problem:  # says nothing of managers; the open connection still does
             return ""
 
     def _must(self, path: str) -> str:

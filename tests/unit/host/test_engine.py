@@ -83,6 +83,15 @@ def test_the_tick_tells_also_of_what_the_system_ended_by_itself(world: World) ->
     assert world.engine().tick().results == []
 
 
+def test_what_had_ended_is_told_by_whoever_notices_it_first(world: World) -> None:
+    world.engine().respond([present("a", timeout="10m")])
+    world.now += 601
+    report = world.engine().respond([present("b")])
+    assert [each.target for each in report.results] == ["b"]
+    assert [(each.target, each.outcome) for each in report.ended] == [("a", DONE)]
+    assert world.engine().tick().results == []
+
+
 def test_who_comes_back_stays_longer_and_is_counted_once_an_attack(world: World) -> None:
     call = [present("a", timeout="10m", repeated_offenders=["1h", "1d"], alert_id="x")]
 

@@ -71,6 +71,29 @@ def test_wazuh_manager_by_address_and_by_a_name_of_etc_hosts(tmp_path: Path) -> 
     assert around(tmp_path).wazuh_managers == {"198.51.100.14", "198.51.100.15"}
 
 
+def test_wazuh_elsewhere_is_looked_at_where_it_is(tmp_path: Path) -> None:
+    moved = {"etc/riposte/wazuh.conf": "[wazuh]\nhome = /opt/ossec\n", "opt/ossec/etc/ossec.conf": "<server>\n <address>198.51.100.77</address></server>"}
+    assert around(tmp_path, files=moved).wazuh_managers == {"198.51.100.77"}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+def test_what_wazuhs_account_puts_in_the_place_of_its_file_holds_nobody_up(tmp_path: Path, kind: str) -> None:
+    host = around(tmp_path)
+    path = tmp_path / "var/ossec/etc/ossec.conf"
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    assert host.wazuh_managers == frozenset()
+
+
+def test_many_servers_that_never_end_are_read_in_no_time(tmp_path: Path) -> None:
+    """800 kB of it took a backtracking pattern minutes."""
+    host = around(tmp_path, files={"var/ossec/etc/ossec.conf": "<server>" * 100_000 + "<address>198.51.100.14</address>"})
+    assert host.wazuh_managers == {"198.51.100.14"}
+
+
 def managers(root: Path, *lines: str, six: tuple[str, ...] = ()) -> frozenset[str]:
     files = {"var/ossec/etc/ossec.conf": "", "proc/net/tcp": TCP_HEAD + "".join(lines), "proc/net/tcp6": TCP_HEAD + "".join(six)}
     return around(root, files=files).wazuh_managers
