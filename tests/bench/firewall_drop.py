@@ -80,6 +80,7 @@ def main() -> None:
 
 def measure(bench: Bench, host: Host, most: int) -> None:
     present = MODULE + ": {targets: '{{ t }}', timeout: 1h}"
+    brief = MODULE + ": {targets: '{{ t }}', timeout: 1h, returned: changed}"
     absent = MODULE + ": {targets: '{{ t }}', state: absent}"
     ping = bench.seconds("ansible.builtin.ping", bench.play("ansible.builtin.ping:"))
     clear = bench.play(absent, t=addresses(most))
@@ -89,7 +90,10 @@ def measure(bench: Bench, host: Host, most: int) -> None:
         put, take = bench.play(present, t=addresses(count)), bench.play(absent, t=addresses(count))
         bench.seconds(f"{count} addresses, new", put, runs, before=take)
         bench.seconds(f"{count} addresses, again (unchanged)", put, runs)
+        bench.seconds(f"{count} addresses, again, returned: changed", bench.play(brief, t=addresses(count)), runs)
         bench.seconds(f"{count} addresses, released", take, runs, before=put)
+    words = bench.play("ansible.builtin.command: {argv: \"{{ ['true'] + t }}\"}", t=addresses(min(most, 10_000)))
+    bench.seconds(f"{min(most, 10_000)} words to `true` by ansible.builtin.command", words)
     bench.seconds("100 addresses, ansible.builtin.iptables in a loop", _loop(bench), 1)
     _floor(bench, host, min(most, 10_000))
     bench.table(ping)
