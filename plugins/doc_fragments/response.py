@@ -42,21 +42,6 @@ options:
       - The moment from which O(timeout) counts, in the form of O(until). For what was accepted earlier and comes late.
       - Now, if not given. When the end has passed already, nothing is put into force and the entry fails.
     type: str
-  repeated_offenders:
-    description:
-      - Timeouts for a target that alerts have had put into force before on this host, for the first repeat, the second, and so on; the last one holds for
-        all that follow. O(timeout) is for the first time. What stands already is no repeat, however many alerts name it.
-      - Counted are responses with an O(alert_id) that are over, as far back as the host keeps its history, 90 days.
-    type: list
-    elements: str
-    default: []
-  returned:
-    description:
-      - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be; RV(summary) counts all.
-        Ansible takes its time with every value of a long result.
-    type: str
-    choices: [all, changed]
-    default: all
   reason:
     description:
       - Why, for the people who read the report. Control characters are escaped, at most 500 characters are kept.
@@ -83,4 +68,24 @@ options:
     type: list
     elements: str
     default: []
+"""
+
+    # What needs the ledger of a Unix host.
+    UNIX = r"""
+options:
+  repeated_offenders:
+    description:
+      - Timeouts for a target that alerts have had put into force before on this host, for the first repeat, the second, and so on; the last one holds for
+        all that follow. O(timeout) is for the first time. What stands already is no repeat, however many alerts name it.
+      - Counted are responses with an O(alert_id) that are over, as far back as the host keeps its history, 90 days.
+    type: list
+    elements: str
+    default: []
+  returned:
+    description:
+      - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be; RV(summary) counts all.
+        Ansible takes its time with every value of a long result.
+    type: str
+    choices: [all, changed]
+    default: all
 """

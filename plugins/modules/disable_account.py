@@ -21,6 +21,7 @@ description:
   - Wazuh's C(disable-account) does this on Linux.
 extends_documentation_fragment:
   - riposte.active_response.response
+  - riposte.active_response.response.unix
   - riposte.active_response.attributes
 options:
   targets:

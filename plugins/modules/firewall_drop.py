@@ -20,6 +20,7 @@ description:
   - Wazuh's C(firewall-drop) does this on Linux.
 extends_documentation_fragment:
   - riposte.active_response.response
+  - riposte.active_response.response.unix
   - riposte.active_response.attributes
 options:
   targets:

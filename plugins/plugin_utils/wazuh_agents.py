@@ -257,7 +257,7 @@ class _Groups:
         return self._safe(self._wanted.platform_prefix, agent.os.get("platform", "").lower())
 
     def _usable(self, name: str) -> bool:
-        return bool(name) and name not in ("all", "ungrouped") and name not in self._before.agents
+        return bool(name) and name not in ("all", "ungrouped") and name not in self._before.agents and not _OUR_HOST.match(name)
 
     def _safe(self, prefix: str, text: str) -> str:
         """A variable's name, as Ansible wants it; empty when there is none."""

@@ -84,6 +84,7 @@ def test_a_name_that_is_taken_is_one_plain_host(name: str) -> None:
 
 
 @given(st.lists(HOSTILE, max_size=8), st.lists(HOSTILE, max_size=4), st.sampled_from(["", "wazuh_group_"]), st.sampled_from(["none", "name", "ip"]))
+@example([""], ["wazuh_agent_001"], "", "none")
 def test_each_agent_is_one_host_of_its_own_and_no_host_is_a_group(said: list[str], groups: list[str], prefix: str, host_from: str) -> None:
     before = Before({"web1": "044", "db1": None}, {"all", "ungrouped", "prod"})
     agents = read_agents([item(id=f"{number:03}", name=name, group=groups, os={"platform": name}) for number, name in enumerate(said, start=1)])
