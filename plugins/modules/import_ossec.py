@@ -62,8 +62,7 @@ attributes:
     details: It runs on the controller and connects to nothing.
 seealso:
   - module: riposte.active_response.plan
-  - plugin: riposte.active_response.agent
-    plugin_type: role
+  - module: riposte.active_response.policy_check
 """
 
 EXAMPLES = r"""

@@ -16,6 +16,10 @@ description:
     the file stays as it is, and the removal gives back the very same bytes.
   - Files that belong to it, such as rules, are put in place in the same step. What O(validate) says no to is taken back at once, all of it.
   - A file that Wazuh's own parser would not read to its end is refused with the line, and so is a block whose marks are damaged.
+  - The directories may be those of a user who is not to be trusted, as C(etc) is Wazuh's own user's. So links are not followed, a file with several names
+    is refused, and so is a link on the way that not only root may have set. Say the real path then.
+  - A diff shows the block only. In it, V(api_key), V(hook_url), V(options), elements with V(password), V(secret) or V(token) in their name, and what stands
+    before the C(@) of an address are hidden, the values that were there before as well.
   - To Wazuh a section CDATA is a comment, and entities mean nothing. A value is therefore written as it is; one with a C(<) in it is refused.
   - The role P(riposte.active_response.manager#role) uses this module. It restarts nothing.
 attributes:
@@ -39,7 +43,7 @@ requirements:
 options:
   path:
     description:
-      - The file. It must be there.
+      - The file. It must be there, an ordinary file and no link.
     type: path
     default: /var/ossec/etc/ossec.conf
   state:
@@ -64,8 +68,8 @@ options:
     default: []
   files:
     description:
-      - Files that are put in place together with the block, and are tested with it. Owner and group are those of the file they replace, else those of the
-        directory.
+      - Files that are put in place together with the block, and are tested with it. Owner, group and mode are those of the file they replace, else the
+        directory's and V(0660). A diff shows them whole.
     type: list
     elements: dict
     default: []
@@ -81,8 +85,8 @@ options:
         type: str
   validate:
     description:
-      - Commands that test the new configuration, without a shell. V(%s) is the path of the new C(ossec.conf), which stands beside the old one; O(files) are
-        in place already.
+      - Commands that test the new configuration, without a shell. V(%s) is the path of the new C(ossec.conf), which only root can read until it is
+        taken; O(files) are in place already.
       - An exit code other than 0 is a no. The old files are then put back and the commands are run once more on them, since Wazuh's test writes
         C(etc/shared/ar.conf).
     type: list
@@ -95,7 +99,8 @@ options:
     type: str
   secrets:
     description:
-      - Values in O(blocks) that must not be seen in results, diffs and logs.
+      - Values in O(blocks) that must not be seen in results and logs, beside those that are hidden anyway. The log of the host tells O(blocks) before the
+        module can look into them, so name keys here too.
     type: list
     elements: str
     default: []
@@ -151,11 +156,9 @@ tests:
       type: str
 """
 
-import os
 import re
 import shlex
 import shutil
-import stat
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -164,37 +167,33 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
 from ansible_collections.riposte.active_response.plugins.module_utils.module import ModuleRunner
-from ansible_collections.riposte.active_response.plugins.module_utils.ossec.edit import put
+from ansible_collections.riposte.active_response.plugins.module_utils.ossec import hide
+from ansible_collections.riposte.active_response.plugins.module_utils.ossec.edit import put, text
+from ansible_collections.riposte.active_response.plugins.module_utils.ossec.place import Place
 
 SECONDS = 300  # for one test of a big ruleset on a busy manager
+SHORT = 6  # characters: what is shorter is no key, and to hide it everywhere would leave no message readable
 
 
 class Change:
     """One file: what it holds, and what it is to hold; None = it is not there."""
 
     def __init__(self, path: str, after: bytes | None):
-        self.path = os.path.realpath(path)
+        self.path = path
         self.after = after
-        self.before = self.now()
-        status = os.stat(self.path if self.before is not None else os.path.dirname(self.path))
-        self.owner = (status.st_uid, status.st_gid)
-        self.mode = 0o660 if self.before is None else stat.S_IMODE(status.st_mode)
+        self.place = Place(path)
+        self.seen = self.place.read()
+        self.before = self.seen.content if self.seen else None
 
-    def now(self) -> bytes | None:
-        """What stands there at this moment."""
-        try:
-            with open(self.path, "rb") as file:
-                return file.read()
-        except FileNotFoundError:
-            return None
+    def untouched(self) -> bool:
+        return self.place.read() == self.seen
 
-    def write(self, path: str, content: bytes) -> None:
-        """A file of this owner and mode, to be put to the test or in this one's place."""
-        with open(path, "wb") as file:
-            os.chmod(path, 0o600)
-            file.write(content)
-        os.chown(path, *self.owner)
-        os.chmod(path, self.mode)
+    def make(self, content: bytes | None) -> None:
+        """Has it hold what it is to hold, or what it held."""
+        if content is None:
+            self.place.remove()
+        else:
+            self.place.write(content, self.seen)
 
 
 class Editor:
@@ -205,13 +204,14 @@ class Editor:
 
     def run(self, conf: Change, files: Sequence[Change]) -> None:
         """Puts the files in place, tests, then puts the configuration in place; or leaves everything as it was."""
-        tested = self._beside(conf)
         try:
             for file in files:
-                self._place(file, file.after)
-            refusal = self._refusal(tested)
-            if conf.now() != conf.before:
+                file.make(file.after)
+            refusal = self._refusal(self._to_be_tested(conf))
+            if not conf.untouched():
                 raise BadInput("somebody else changed it in the meantime, so nothing was done; run again")
+            if not refusal and conf.after != conf.before:
+                conf.make(conf.after)
         except BaseException:
             self._take_back(files)
             raise
@@ -220,12 +220,10 @@ class Editor:
             again = self._refusal(conf.path)
             more = f". It says no to what stood there before, too: {again}" if again else ""
             raise BadInput(f"Wazuh's test says no, so everything is as it was: {refusal}{more}")
-        if tested != conf.path:
-            self.module.atomic_move(tested, conf.path)
 
     def _take_back(self, files: Sequence[Change]) -> None:
         for file in files:
-            self._place(file, file.before)
+            file.make(file.before)
 
     def _refusal(self, conf: str) -> str:
         """Why Wazuh does not take a configuration; empty when it does."""
@@ -238,27 +236,15 @@ class Editor:
                 return f"{command} ended with {ran.rc} and said: {'; '.join(wrong) if wrong and not ran.rc else said or 'nothing'}"
         return ""
 
-    def _beside(self, conf: Change) -> str:
-        """The new configuration in the directory of the old one, to be tested there and then to take its place."""
+    def _to_be_tested(self, conf: Change) -> str:
+        """The path of the new configuration, where only root comes: it holds keys, and nobody must have another file tested in its place."""
         if conf.after is None or conf.after == conf.before:
             return conf.path
-        descriptor, path = tempfile.mkstemp(prefix=".ossec.conf.", dir=os.path.dirname(conf.path))
-        os.close(descriptor)
+        descriptor, path = tempfile.mkstemp(prefix="ossec.", suffix=".conf", dir=self.module.tmpdir)
         self.module.add_cleanup_file(path)
-        conf.write(path, conf.after)
+        with open(descriptor, "wb") as stream:
+            stream.write(conf.after)
         return path
-
-    def _place(self, file: Change, content: bytes | None) -> None:
-        if content is None:
-            if os.path.lexists(file.path):
-                os.unlink(file.path)
-            return
-        descriptor, path = tempfile.mkstemp(dir=self.module.tmpdir)
-        os.close(descriptor)
-        file.write(path, content)
-        self.module.atomic_move(path, file.path)
-        os.chown(file.path, *file.owner)  # a file that is new is root's by then
-        os.chmod(file.path, file.mode)
 
 
 def plan(module: AnsibleModule) -> tuple[Change, list[Change]]:
@@ -268,12 +254,15 @@ def plan(module: AnsibleModule) -> tuple[Change, list[Change]]:
     if conf.before is None:
         raise BadInput("there is no such file; is this a Wazuh manager, and is its home another directory?")
     conf.after = put(conf.before, module.params["marker"], module.params["blocks"] if present else [])
-    changes = []
-    for file in module.params["files"]:
-        if not os.path.isdir(os.path.dirname(os.path.realpath(file["path"]))):
-            raise BadInput(f"files: the directory of {file['path']} is not there")
-        changes.append(Change(file["path"], file["content"].encode() if present and file["content"] is not None else None))
+    changes = [beside(file["path"], file["content"].encode() if present and file["content"] is not None else None) for file in module.params["files"]]
     return conf, changes
+
+
+def beside(path: str, after: bytes | None) -> Change:
+    try:
+        return Change(path, after)
+    except (Problem, OSError) as problem:
+        raise BadInput(f"files: {path}: {problem}") from problem
 
 
 def check_options(module: AnsibleModule) -> None:
@@ -287,7 +276,12 @@ def check_options(module: AnsibleModule) -> None:
 
 def diff(change: Change) -> dict[str, str]:
     before, after = ((content or b"").decode(errors="replace") for content in (change.before, change.after))
-    return {"before": before, "after": after, "before_header": change.path, "after_header": change.path}
+    return {"before": before, "after": after}
+
+
+def keep_secrets(module: AnsibleModule, sides: Sequence[str]) -> None:
+    """Has the old and the new secrets hidden in all that the module says, such as the words of Wazuh's test and its own options."""
+    module.no_log_values.update(value for side in sides for value in hide.values(side) if len(value) >= SHORT)
 
 
 def main() -> None:
@@ -312,11 +306,14 @@ def main() -> None:
     editor = Editor(module)
     try:
         conf, files = plan(module)
+        sides = [text(content or b"", module.params["marker"]) for content in (conf.before, conf.after)]
+        keep_secrets(module, sides)
         wanted = [change for change in files if change.before != change.after]
         changed = [*wanted, *[conf] * (conf.before != conf.after)]
         answer: dict[str, Any] = {"changed": bool(changed), "paths": [change.path for change in changed]}
         if module._diff:
-            answer["diff"] = [diff(change) for change in changed]
+            told = [hide.sides(*sides) if change is conf else diff(change) for change in changed]
+            answer["diff"] = [{**each, "before_header": change.path, "after_header": change.path} for each, change in zip(told, changed)]
         if changed and not module.check_mode:
             check_options(module)
             editor.run(conf, wanted)

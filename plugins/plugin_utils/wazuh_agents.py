@@ -26,7 +26,8 @@ LONGEST_TEXT = 256
 LISTED = 5
 _ID = re.compile(r"[0-9]{3,10}\Z")
 _BY_ID = "wazuh_agent_"
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?\Z")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,126}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,128}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
 _OUR_HOST = re.compile(rf"{_BY_ID}[0-9]+\Z", re.IGNORECASE)
 _NUMBERS = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\Z", re.IGNORECASE)  # what a resolver takes for an IPv4 address
 _RESERVED = frozenset({"all", "ungrouped", "localhost", "ip6-localhost", "ip6-loopback", "broadcasthost"})
@@ -192,7 +193,7 @@ def _name(agent: Agent, refused: str, wanted: Wanted, before: Before, taken: Col
 def bad_name(name: str) -> str:
     """Why this is no name for a host: it could be taken for a pattern, a path, an option, a group or an address that somebody else owns. Or nothing."""
     low = name.casefold()
-    if not _HOST.match(name) or ".." in name:
+    if not _HOST.match(name):
         return "the name has characters that a host name has not"
     if low in _RESERVED or low.startswith("localhost.") or low.endswith(".localhost"):
         return "the name is reserved"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -41,10 +42,10 @@ def apply(lab: Lab, host: Host, *words: str, core: str = "newest", **variables: 
     return changed
 
 
-def refused(lab: Lab, host: Host, **variables: Any) -> str:
+def refused(lab: Lab, host: Host, *words: str, **variables: Any) -> str:
     """Runs the role, which must fail and leave the host as it is; what it said."""
     before = snapshot(host)
-    done = run_role(lab, host, **variables)
+    done = run_role(lab, host, *words, **variables)
     assert done.rc != 0, done.stdout
     assert snapshot(host) == before
     assert starts(host) == []
@@ -115,9 +116,9 @@ def test_by_default_there_are_commands_with_a_lifetime_and_nothing_starts(lab: L
 def test_our_rules_never_start_a_response_and_each_outcome_has_one(lab: Lab, manager: Host) -> None:
     apply(lab, manager, rule_levels={"failed": 12, "done": "0"})
     rules = re.findall(r'<rule id="(\d+)" level="(\d+)">(.*?)</rule>', manager.read(RULES), re.DOTALL)
-    assert [int(number) for number, _, _ in rules] == list(range(100900, 100910))
-    assert all("<options>no_ar</options>" in inner for _, _, inner in rules)
-    outcomes = {found[1]: int(level) for _, level, inner in rules if (found := re.search(r'"riposte.outcome">\^(\w+)\$<', inner))}
+    assert [int(number) for number, _level, _inner in rules] == list(range(100900, 100910))
+    assert all("<options>no_ar</options>" in inner for _number, _level, inner in rules)
+    outcomes = {found[1]: int(level) for _number, level, inner in rules if (found := re.search(r'"riposte.outcome">\^(\w+)\$<', inner))}
     expected = {"done": 0, "unchanged": 0, "refused": 5, "held": 8, "failed": 12, "released": 3, "expired": 3, "restored": 5, "kept": 3}
     assert outcomes == expected
 
@@ -222,6 +223,128 @@ def test_any_configuration_that_wazuh_reads_comes_back_to_the_byte(lab: Lab, hos
     assert snapshot(host) == before
 
 
+# --- Wazuh's own user, who may write in etc and is not to be trusted ----------------------------------------------------------------------
+
+VICTIM = "/root/victim"
+SWAP = f"""
+import os, time
+ours, swapped = set(os.listdir("{HOME}/etc") + os.listdir("{HOME}/etc/rules")), 0
+while True:
+    for folder in ("{HOME}/etc/", "{HOME}/etc/rules/"):
+        for name in set(os.listdir(folder)) - ours:
+            try:
+                if os.path.islink(folder + name):
+                    continue
+                os.unlink(folder + name)
+                os.symlink("{VICTIM}", folder + name)
+            except (FileNotFoundError, FileExistsError):
+                continue
+            swapped += 1
+            print(swapped, flush=True)
+    time.sleep(0.0001)
+"""
+
+
+@pytest.fixture
+def victim(manager: Host) -> Iterator[Host]:
+    """A manager whose root has a file that nobody else may read; it must be as it was in the end."""
+    manager.put(VICTIM, "geheim-of-root\n", mode=0o600)
+    yield manager
+    assert manager.inside(["stat", "-c", "%a %U:%G %h", VICTIM]).stdout == "600 root:root 1\n"
+    assert manager.read(VICTIM) == "geheim-of-root\n"
+    manager.inside(["rm", VICTIM])
+
+
+def test_who_swaps_each_new_file_for_a_link_gets_no_hand_on_another_file(lab: Lab, victim: Host) -> None:
+    victim.put("/root/slow-test", '#!/bin/sh\nsleep 0.5; cat "$1" >&-\n', mode=0o755)
+    options = {"files": [{"path": RULES, "content": "<group name='a,'></group>"}], "validate": ["/root/slow-test %s"]}
+    came = task("ossec_conf", blocks=[{"command": {"name": "a", "executable": "b"}}], **options)
+    went = task("ossec_conf", state="absent", **options)
+    unlink = task("ansible.builtin.command", argv=["rm", "-f", RULES])
+    victim.put("/tmp/swap.py", SWAP, mode=0o644)
+    running = ["systemd-run", "--unit=swap", "--uid=wazuh", "--gid=wazuh", "--collect", "-q", "--property=StandardOutput=file:/tmp/swapped"]
+    victim.inside([*running, victim.python, "-IS", "/tmp/swap.py"])
+    try:
+        results = steps(lab, victim, *[came, went, unlink] * 3, diff=True)
+    finally:
+        victim.inside(["systemctl", "stop", "swap.service"])
+    assert int(victim.read("/tmp/swapped").split()[-1]) >= 3
+    assert "geheim" not in json.dumps(results)
+    assert not any(result["failed"] for result in results[2::3])
+    assert victim.inside(["stat", "-c", "%F", CONF]).stdout == "regular file\n"
+
+
+@pytest.mark.parametrize(
+    ("plant", "said"),
+    [
+        (f"ln -s {VICTIM} {RULES}", "it is a link to '/root/victim', and none is followed"),
+        (f"ln -s /root/new {RULES}", "it is a link to '/root/new', and none is followed"),
+        (f"mkdir {RULES}", "it is no ordinary file"),
+        (f"mkfifo {RULES}", "it is no ordinary file"),
+        (f"rm -r {HOME}/etc/rules; ln -s /root {HOME}/etc/rules", "'rules' on the way to it is a link to '/root' that not only root may have set"),
+        (f"mv {CONF} {HOME}/etc/real.conf; ln -s real.conf {CONF}", f"{CONF}: it is a link to 'real.conf', and none is followed"),
+    ],
+)
+def test_what_wazuhs_user_planted_is_neither_followed_nor_shown_nor_taken_out(lab: Lab, victim: Host, plant: str, said: str) -> None:
+    victim.inside(["setpriv", "--reuid=wazuh", "--regid=wazuh", "--clear-groups", "sh", "-ec", plant])
+    before = snapshot(victim)
+    came = task("ossec_conf", blocks=[{"command": {"name": "a", "executable": "b"}}], files=[{"path": RULES, "content": "<group name='a,'></group>"}])
+    for result in steps(lab, victim, came, came.check(), task("ossec_conf", state="absent", files=[{"path": RULES}]), diff=True):
+        assert result["failed"]
+        assert said in result["msg"]
+        assert "geheim" not in json.dumps(result)
+    assert snapshot(victim) == before
+    assert not victim.exists("/root/new")
+    assert not victim.exists("/root/riposte_rules.xml")
+
+
+def test_a_second_name_of_another_file_is_refused(lab: Lab, manager: Host) -> None:
+    manager.put(f"{HOME}/etc/authd.pass", "geheim\n", mode=0o600)
+    manager.inside(["ln", f"{HOME}/etc/authd.pass", RULES])
+    for state in ("present", "absent"):
+        told = refused(lab, manager, "--diff", state=state)
+        assert "the file has 2 names" in told
+        assert "geheim" not in told
+
+
+def test_what_is_killed_during_the_test_leaves_no_key_where_others_read(lab: Lab, manager: Host) -> None:
+    before = snapshot(manager)
+    manager.put("/root/kill-test", "#!/bin/sh\nkill -9 $PPID\n", mode=0o755)
+    blocks = [{"integration": {"name": "custom-x", "api_key": "geheim-key"}}]
+    options = {"blocks": blocks, "secrets": ["geheim-key"]}
+    assert module(lab, manager, "ossec_conf", validate=["/root/kill-test %s"], **options)["failed"]
+    assert snapshot(manager) == before
+    left = manager.inside(["grep", "-rlsF", "geheim-key", "/root", "/tmp", "/var", "/etc", "/run", "/home"], check=False).stdout.split()
+    assert [path for path in left if not path.startswith("/root/.ansible/tmp/")] == []
+    folders = {path.rpartition("/")[0] for path in left}
+    assert {manager.inside(["stat", "-c", "%a %U", folder]).stdout for folder in folders} <= {"700 root\n"}
+    assert module(lab, manager, "ossec_conf", **options)["changed"]
+    manager.inside(["rm", "-rf", *folders])
+
+
+@pytest.mark.on("bookworm/3.9", "trixie")
+def test_keys_that_change_are_told_in_no_diff_and_no_log(lab: Lab, host: Host) -> None:
+    lay_manager(host)
+    core = "2.16" if host.suite == "trixie" else "newest"
+
+    def variables(which: str) -> dict[str, Any]:
+        integration = {"name": "custom-x", "api_key": f"geheim-{which}", "hook_url": f"https://h/geheim-{which}", "options": {"a": f"geheim-{which}"}}
+        localfile = {"log_format": "full_command", "command": f"curl https://me:geheim-{which}@h/", "frequency": 60}
+        return {"integrations": [integration], "localfiles": [localfile]}
+
+    told = ""
+    for given in (variables("one"), variables("two"), {"state": "absent"}):
+        done = run_role(lab, host, "--diff", "-vvv", core=core, **given)
+        assert done.rc == 0, done.stdout + done.stderr
+        told += done.stdout + done.stderr
+    assert "geheim" not in told
+    assert "geheim" not in host.inside(["journalctl", "--no-pager"]).stdout
+    assert "<api_key>******** (new)</api_key>" in told
+    assert "-    <name>custom-x</name>" in told
+    assert "jsonout_output" not in told
+    assert host.read(CONF) == DEFAULT_MANAGER_CONF
+
+
 # --- what must not be configured ----------------------------------------------------------------------------------------------------------
 
 
@@ -242,14 +365,14 @@ def test_a_response_that_would_start_itself_is_refused_before_anything_is_done(l
 # --- the module by itself -----------------------------------------------------------------------------------------------------------------
 
 
-def test_the_module_checks_tells_keeps_links_and_leaves_nothing_beside(lab: Lab, manager: Host) -> None:
-    manager.inside(["sh", "-c", f"mv {CONF} {HOME}/etc/real.conf && ln -s real.conf {CONF}"])
+def test_the_module_checks_tells_and_leaves_nothing_beside(lab: Lab, manager: Host) -> None:
     before = snapshot(manager)
     kept = task("ossec_conf", blocks=[{"command": {"name": "a", "executable": "b"}}], marker="mine", validate=[f"{HOME}/bin/wazuh-analysisd -t -c %s"])
     check, done, again, gone = steps(lab, manager, kept.check(), kept, kept, task("ossec_conf", state="absent", marker="mine"), diff=True)
     assert (check["changed"], check["diff"], check["tests"]) == (True, done["diff"], [])
-    assert (done["changed"], done["paths"], done["tests"][0]["rc"]) == (True, [f"{HOME}/etc/real.conf"], 0)
-    assert done["diff"][0]["after"].startswith(done["diff"][0]["before"])
+    assert (done["changed"], done["paths"], done["tests"][0]["rc"]) == (True, [CONF], 0)
+    assert done["diff"][0]["before"] == ""
+    assert done["diff"][0]["after"].startswith("<!-- mine: begin")
     assert (again["changed"], again["tests"], gone["changed"]) == (False, [], True)
     assert snapshot(manager) == before
 
@@ -271,7 +394,7 @@ def test_what_somebody_else_writes_during_the_test_is_not_lost(lab: Lab, manager
         ({"validate": ["/var/ossec/bin/none -t %s"]}, "is no program on this host"),
         ({"validate": ["/bin/true"]}, "has no %s"),
         ({"blocks": [{"command": {"name": "<x>"}}]}, "command/name: '<x>': Wazuh's configuration cannot hold a <"),
-        ({"files": [{"path": "/var/ossec/none/x.xml", "content": ""}]}, "the directory of /var/ossec/none/x.xml is not there"),
+        ({"files": [{"path": "/var/ossec/none/x.xml", "content": ""}]}, "files: /var/ossec/none/x.xml: its directory is not there"),
         ({"validate": ["/bin/false %s"]}, "ended with 1 and said: nothing"),
         ({"validate": ["/bin/echo 'a rule left out' %s"], "refuse": "left out"}, "ended with 0 and said: a rule left out"),
     ],

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Union
 
 from ..host.errors import BadInput, shown
+from .hide import is_secret
 
 ROOT = "ossec_config"
 MARKER = re.compile(r"[A-Za-z0-9]+(?:[_.-][A-Za-z0-9]+)*\Z")
@@ -46,6 +47,12 @@ def put(content: bytes, marker: str, blocks: Sequence[Mapping[str, Value]]) -> b
 def cut(content: bytes, marker: str) -> bytes:
     """The file without our block of this marker."""
     return put(content, marker, [])
+
+
+def text(content: bytes, marker: str) -> str:
+    """Our block of this marker as it stands in the file, "" when there is none."""
+    place = find(content, marker)
+    return content[place.begin : place.end].decode(errors="replace") if place else ""
 
 
 def find(content: bytes, marker: str) -> Span | None:
@@ -105,7 +112,8 @@ def _text(value: str | int, path: str) -> str:
     elif len(text.encode()) > LONGEST:
         wrong = f"Wazuh reads at most {LONGEST} bytes of it"
     if wrong:
-        raise BadInput(f"{path}: {shown(text)}: {wrong}")
+        value = "its value, which is secret" if any(map(is_secret, path.split("/"))) else shown(text)
+        raise BadInput(f"{path}: {value}: {wrong}")
     return text
 
 

@@ -53,8 +53,10 @@ _NOTES_HEAD = """# What became of {file}
 _NOTES_TAIL = """
 ## For every rule
 
-- Wazuh finds an address in data.srcip and in data.win.eventdata.ipAddress or destinationIp. Here data.src\\_ip and source.ip (Wazuh 5) count too;
-  destinationIp does not, for that is the host attacked.
+- Wazuh finds an address in data.srcip and in data.win.eventdata.ipAddress or destinationIp, a user in data.dstuser. Here many more fields count: those of
+  Suricata, Sysmon, Zeek, firewalls, clouds (AWS, Google, Microsoft 365, GitHub), Windows accounts, Wazuh 5. So a rule by level or group acts on more
+  alerts than Wazuh did; observing shows on which. destinationIp does not count, for that is the host attacked.
+- Of sudo, su and doas Wazuh takes the user that somebody became (data.dstuser, mostly root). Here it is who did it (data.srcuser).
 - Wazuh starts nothing for an alert with a user name such as DOM\\\\bob or bob$, not even a block of the address. Here the address is blocked.
 - A repeat starts Wazuh's timeout anew. Here what stands keeps its end.
 - When its daemon dies or the host restarts, Wazuh forgets what it was to undo. Here every end is kept.

@@ -68,6 +68,7 @@ HOSTILE = st.one_of(st.sampled_from(BAD + GOOD), st.text(), st.text(alphabet=str
 
 @given(HOSTILE)
 @example("web1\n")
+@example("0.-0")
 def test_a_name_that_is_taken_is_one_plain_host(name: str) -> None:
     if bad_name(name):
         return

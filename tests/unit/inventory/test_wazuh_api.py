@@ -18,9 +18,10 @@ GOOD = {
     "http://[::1]:55000": "http://[::1]:55000",
 }
 BAD = [
-    "", "wazuh", "wazuh:55000", "//wazuh", "https://", "https:///x", "ftp://wazuh", "file:///etc/passwd", "http://wazuh.example.com", "http://127.0.0.1.example.com",
-    "https://wazuh:port", "https://wazuh:99999", "https://wazuh?x=1", "https://wazuh#x", "https://wazuh\n", "https://wa zuh", "https://user@wazuh", "https://u:p@wazuh",
-    "https://[::1", "http://127.0.0.1:1@example.com",
+    "", "wazuh", "wazuh:55000", "//wazuh", "https://", "https:///x", "ftp://wazuh", "file:///etc/passwd",
+    "http://wazuh.example.com", "http://127.0.0.1.example.com", "https://wazuh:port", "https://wazuh:99999",
+    "https://wazuh?x=1", "https://wazuh#x", "https://wazuh\n", "https://wa zuh", "https://user@wazuh",
+    "https://u:p@wazuh", "https://[::1", "http://127.0.0.1:1@example.com",
 ]  # fmt: skip
 
 
