@@ -30,8 +30,23 @@ options:
       - A file on the controller with one alert as a JSON object, a JSON list of alerts, or one alert a line. Alerts of Wazuh 4 and Wazuh 5 are understood.
       - What in it is no alert is told in RV(problems), and the others are answered. It is an error when there is no alert in it at all.
       - A relative path counts from the directory in which C(ansible-playbook) was started.
+      - Exactly one of O(alerts), O(alerts_b64) and O(spool) must be given.
     type: str
-    required: true
+  alerts_b64:
+    description:
+      - The content of such a file in base64. What an attacker wrote is no template then on any way to here.
+    type: str
+  spool:
+    description:
+      - The directory in which the event source C(riposte.active_response.wazuh) keeps the alerts that it accepted.
+        Timeouts count from the moment of acceptance. Who is to do what is recorded there; what a host has done already is left out.
+        Alerts older than the policy's C(max_age) are given up.
+      - It cannot be used in check mode, since a batch is handed out once.
+    type: str
+  batch:
+    description:
+      - The number of the batch of alerts in the O(spool) that was handed to this run. A run can begin only a batch that nobody has begun.
+    type: int
   policy:
     description:
       - A YAML file on the controller that says which alerts call for which responses. Its keys are described in the example below.
@@ -40,6 +55,17 @@ options:
       - A relative path counts from the directory in which C(ansible-playbook) was started.
     type: str
     required: true
+  approved:
+    description:
+      - Ids of alerts in O(alerts) that a person has approved. Rules with C(mode: approve) are enforced for these alerts; for others they are V(pending).
+      - It is for alerts that are given as a file; what waits in a spool is told as pending, and is answered by giving the alert here.
+    type: list
+    elements: str
+    default: []
+  audit:
+    description:
+      - A file on the controller to which a line of JSON is added for each alert and each decision. Not in check mode.
+    type: str
   since:
     description:
       - The moment from which timeouts count, ISO 8601 with a zone, or epoch seconds.
@@ -73,6 +99,7 @@ EXAMPLES = r"""
 # A policy:
 #
 #   mode: enforce                  # observe | enforce; must be said. observe: tell what would be done, do nothing
+#   max_age: 1h                    # what the spool has had for longer, or happened longer ago, is given up; an hour, if not said
 #   find_hosts_by_name: false      # true: when no host has the agent's id, the host that is named like the agent will do
 #   rules:
 #     - name: ssh brute force

@@ -112,6 +112,20 @@ options:
     type: str
     choices: [all, changed]
     default: all
+  spool:
+    description:
+      - The spool whose O(batch) this is for, see M(riposte.active_response.plan). What the host says is recorded there, by the controller;
+        the host never sees this option.
+      - The playbook C(riposte.active_response.respond) gives it; O(responses) must be those of the plan for that batch.
+    type: str
+  batch:
+    description:
+      - The batch of the O(spool). When it is no longer this run's, nothing is done.
+    type: int
+  audit:
+    description:
+      - A file on the controller to which a line of JSON is added for each target. Not in check mode.
+    type: str
 seealso:
   - module: riposte.active_response.firewall_drop
   - module: riposte.active_response.disable_account
@@ -222,6 +236,9 @@ def main() -> None:
             "responses": {"type": "list", "elements": "dict", "default": [], "options": options},
             "release": {"type": "list", "elements": "str", "default": []},
             "returned": RETURNED,
+            "spool": {"type": "str"},  # these three are for the action plugin, which keeps them
+            "audit": {"type": "str"},
+            "batch": {"type": "int"},
         },
         supports_check_mode=True,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import Completed, Host, Lab, Peer, wait_for
+from tests.lab.rulebook import Reply, Rulebook, stamp
 
 ATTACKER = "203.0.113.9"  # the address that the real alert names
 PASSWORD = "correct horse"
@@ -50,7 +51,7 @@ class Scenario:
 
     def play(self) -> None:
         self.web1, self.web2, self.attacker, self.visitor = self._hosts()
-        with self.web1.listen(ECHO):
+        with self.web1.listen(ECHO), Rulebook(self._lab, self._webhook_folder(), name="wazuh") as self.rulebook:
             self._open_door()
             self._check_mode()
             self._block()
@@ -77,7 +78,7 @@ class Scenario:
     # -- the steps
 
     def _hosts(self) -> tuple[Host, Host, Peer, Peer]:
-        self._say("0. two practice hosts, an attacker, a visitor; role agent on the hosts")
+        self._say("0. two practice hosts, an attacker, a visitor; role agent on the hosts; ansible-rulebook with the webhook that Wazuh calls")
         agents: dict[str, dict[str, object]] = {"web1": {"wazuh_agent_id": "001"}, "web2": {"wazuh_agent_id": "002"}}
         web1, web2 = self._lab.add_hosts(["web1", "web2"], groups=["web"], variables=agents)
         attacker, visitor = self._lab.add_peer("attacker"), self._lab.add_peer("visitor")
@@ -88,9 +89,11 @@ class Scenario:
         web1.ssh("passwd -q -l bob")
         self._shadow = web1.read("/etc/shadow")
         deployed = self._playbook("deploy.yml")
+        for host in (web1, web2):
+            host.ssh("riposte tick")  # the first one makes the ledger, which would look like a change later
         self._see("role agent is installed on web1 and web2", deployed.rc == 0)
         self._ping = self._timed(lambda: self._lab.ansible("ansible", "web1", "-m", "ansible.builtin.ping", check=True))
-        self._block_seconds, self._lock_seconds = 15 + round(10 * self._ping), 5 + round(5 * self._ping)  # short, at this machine's pace
+        self._block_seconds, self._lock_seconds = 20 + round(14 * self._ping), 5 + round(5 * self._ping)  # short, at this machine's pace
         self._policy.write_text(POLICY.format(block=self._block_seconds, lock=self._lock_seconds), encoding="utf-8")
         return web1, web2, attacker, visitor
 
@@ -109,7 +112,7 @@ class Scenario:
         self._see("check mode changed nothing: ruleset, accounts and ledger are as before", self._state() == before)
 
     def _block(self) -> None:
-        self._say("3. and now for real")
+        self._say("3. and now for real: the alert is posted to the webhook, as Wazuh does")
         dropped: list[float] = []
         begun = time.monotonic()
 
@@ -119,18 +122,21 @@ class Scenario:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        done = self._respond("gen-sshd-5712-bruteforce.json")
+        answer = self._post(self._brute)
         watcher.join()
-        self._figures.append(("alert -> packets dropped, through ansible-playbook", f"{dropped[0]:.1f} s" if dropped else "-"))
+        self._figures.append(("alert posted -> packets dropped, through ansible-rulebook", f"{dropped[0]:.1f} s" if dropped else "-"))
         self._figures.append(("a bare `ansible -m ping` of the same host", f"{self._ping:.1f} s"))
-        self._see("the run says done on web1 and web2", done.rc == 0 and self._changed(done) == 2)
+        self._see("the webhook keeps the alert before it says 200", answer.status == 200 and answer.json["received"] == 1)
+        self.rulebook.settled()
+        self._see("the spool says: answered, done on web1 and web2", self.rulebook.outcomes() == {"done": 2})
         self._see("the attacker's packets to web1 are dropped", not self._attacker_in(self.web1))
         self._see("the attacker's packets to web2 are dropped", not self._attacker_in(self.web2))
         self._see("the attacker's open connection to web1 is dead", not self._stream.alive(timeout=0.3))
         self._see("the visitor still gets in", self.visitor.can_connect(self.web1.address4, SSH) and self.visitor.can_connect(self.web2.address4, SSH))
 
     def _again(self) -> None:
-        self._say("4. the same alert again")
+        self._say("4. the same alert again, by the webhook and by hand")
+        self._see("the webhook knows it and does nothing again", self._post(self._brute).json["known"] == 1)
         done = self._respond("gen-sshd-5712-bruteforce.json")
         self._see("the second run changes nothing (changed=0)", done.rc == 0 and self._changed(done) == 0)
 
@@ -138,8 +144,9 @@ class Scenario:
         self._say("5. alerts that name the accounts alice and bob (rule 5503); an admin had locked bob before")
         session = self.web1.open_session("alice", key=self._lab.key)
         self._see("alice is logged in on web1", session.alive())
-        done = self._respond(self._alerts([self._guessing("alice", "1"), self._guessing("bob", "2")]))
-        self._see("the run says done on web1 alone", done.rc == 0 and self._changed(done) == 1)
+        self._post([self._guessing("alice", "1"), self._guessing("bob", "2")])
+        self.rulebook.settled(3)
+        self._see("done on web1 alone, for both", self.rulebook.outcomes() == {"done": 4})
         self._see("alice's open session has ended", session.ended())
         self._see("neither her password nor her key lets alice in", not self._alice_in(password=PASSWORD) and not self._alice_in(key=self._lab.key))
 
@@ -230,7 +237,22 @@ class Scenario:
 
     def _guessing(self, user: str, number: str) -> dict[str, Any]:
         alert = self._sample("gen-pam-5503.json")
-        return {**alert, "id": f"1795492383.200{number}", "data": {**alert["data"], "dstuser": user}}
+        return {**alert, "timestamp": stamp(), "id": f"1795492383.200{number}", "data": {**alert["data"], "dstuser": user}}
+
+    @property
+    def _brute(self) -> dict[str, Any]:
+        """The real alert, raised a moment ago: the webhook takes no old ones."""
+        return {**self._sample("gen-sshd-5712-bruteforce.json"), "timestamp": self._moment}
+
+    def _post(self, alerts: object) -> Reply:
+        return self.rulebook.post(alerts)
+
+    def _webhook_folder(self) -> Path:
+        folder = self._lab.directory / "webhook"
+        folder.mkdir()
+        (folder / "policy.yml").write_text(self._policy.read_text(encoding="utf-8"), encoding="utf-8")
+        self._moment = stamp()
+        return folder
 
     def _alerts(self, alerts: list[dict[str, Any]]) -> Path:
         path = self._lab.directory / "alerts.json"

@@ -20,6 +20,7 @@ HOME = ROOT / "build/lint-home"
 """A home for tools that would write into the user's; kept, because ansible-test stores its environments there."""
 TYPED = (
     *(f"plugins/module_utils/{name}" for name in ("host", "alert", "ossec")),
+    "roles/manager/files/sender",
     *(f"tests/{name}" for name in ("lab", "dev", "demo", "bench", "execd")),
 )
 PROGRAM = "roles/agent/files"

@@ -14,6 +14,7 @@ from tests.dev.say import Stop, complaint_of
 
 BASE = ("git",)
 LAB = ("iproute2", "mount", "openssh-client", "procps", "util-linux", "wget")
+RULEBOOK = ("openjdk-17-jre-headless",)
 WINDOWS = ("libmono-system-web-extensions4.0-cil", "mono-mcs", "mono-runtime", "mono-utils")
 LINT = ("shellcheck",)
 

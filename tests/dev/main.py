@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.dev import checks, machine, own
 from tests.dev.say import ROOT, Report, Stop, complaint_of, follow
-from tests.dev.venvs import CORE_216, ENGINE_39, IMPORTER, TOOLS, Venv, ensure, require, said
+from tests.dev.venvs import CORE_216, ENGINE_39, IMPORTER, RULEBOOK, TOOLS, Venv, ensure, require, said
 
 GROUPS = {"unit": ["tests/unit", "tests/execd"], "windows": ["tests/windows"], "lab": ["tests/integration"]}
 WORKERS = str(max(2, min(4, os.cpu_count() or 2)))
@@ -82,7 +82,7 @@ def _need_root(what: str) -> None:
 
 def _demo(_args: argparse.Namespace, rest: list[str]) -> int:
     _need_root("the demo")
-    _prepare(machine.LAB, TOOLS)
+    _prepare([*machine.LAB, *machine.RULEBOOK], TOOLS, RULEBOOK)
     return follow([TOOLS.bin / "python", "-m", "tests.demo", *rest], TOOLS.env())
 
 
@@ -98,7 +98,7 @@ def _bench(args: argparse.Namespace, rest: list[str]) -> int:
     unknown = sorted(set(args.name) - set(programs))
     if unknown or not programs:
         raise Stop(f"tests/bench has {' '.join(programs) or 'no program'}; asked for: {' '.join(args.name) or 'all'}")
-    _prepare(machine.LAB, TOOLS)
+    _prepare([*machine.LAB, *machine.RULEBOOK], TOOLS, RULEBOOK)
     report = Report()
     for name in args.name or programs:
         _followed(report, f"bench {name}", TOOLS, ["-m", f"tests.bench.{name}", *rest])
@@ -133,8 +133,8 @@ def _test(args: argparse.Namespace, rest: list[str]) -> int:
     groups = [args.group] if args.group else list(GROUPS)
     if "lab" in groups:
         _need_root("the lab")
-    packages = [*(machine.LAB if "lab" in groups else ()), *(machine.WINDOWS if "windows" in groups else ())]
-    _prepare(packages, TOOLS, *([] if groups == ["windows"] else [CORE_216]))
+    packages = [*((*machine.LAB, *machine.RULEBOOK) if "lab" in groups else ()), *(machine.WINDOWS if "windows" in groups else ())]
+    _prepare(packages, TOOLS, *([] if groups == ["windows"] else [CORE_216]), *([RULEBOOK] if "lab" in groups else []))
     options = [*(["-k", args.k] if args.k else []), *rest]
     whole = [] if options else ["-n", WORKERS, "--dist", "loadfile"]
     report = Report()

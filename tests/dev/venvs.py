@@ -47,6 +47,7 @@ class Venv:
 TOOLS = Venv(".venv", "tools.txt", (14, 13, 12, 11), "newest ansible-core, tools")
 CORE_216 = Venv(".venv-2.16", "core-2.16.txt", (12, 11), "ansible-core 2.16")
 ENGINE_39 = Venv(".venv-3.9", "engine-3.9.txt", (9,), "engine tests on Python 3.9")
+RULEBOOK = Venv(".venv-rulebook", "rulebook.txt", (13, 12, 11), "ansible-rulebook")
 IMPORTER = Venv(".venv-importer", "importer.txt", (14, 13, 12, 11), "galaxy-importer")
 
 

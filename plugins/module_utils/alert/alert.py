@@ -207,16 +207,17 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse
 
 
 def _check_shape(value: object) -> None:
-    level = [value]
+    level: list[Any] = [value]
     for _depth in range(DEEPEST + 1):
-        below: list[object] = []
+        below: list[Any] = []
         for each in level:
-            if isinstance(each, _Flaw):
-                raise BadInput(each.why)
-            if isinstance(each, dict):
+            kind = type(each)  # the parser makes nothing but these, and most are text
+            if kind is dict:
                 below += each.values()
-            elif isinstance(each, list):
+            elif kind is list:
                 below += each
+            elif isinstance(each, _Flaw):
+                raise BadInput(each.why)
         if not below:
             return
         level = below

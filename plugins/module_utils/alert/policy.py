@@ -3,67 +3,63 @@
 """The policy: which responses an alert calls for, on which hosts, for how long, and in which mode.
 
 It comes as the YAML file was loaded. What is wrong with it is told all at once, each error with the path of the key, the value seen, and the rule.
+docs/policy.schema.json says the same for editors; a test holds the two together.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
 
-from ..host.errors import BadInput, shown
+from ..host.errors import BadInput
 from ..host.guard import ACCOUNT_ENTRIES, ADDRESS_ENTRIES, check_overrides
-from ..host.lifetime import parse_duration, parse_moment
-from .alert import HIGHEST_LEVEL, Alert
-from .observables import ADDRESS, USER
+from ..host.lifetime import parse_moment
+from .allow import Allow, Files, read_allow
+from .breakers import Limits, read_limits
+from .checks import Checks, Flaw, is_number
+from .match import Match, read_agent_id, read_match
+from .observables import ADDRESS, COMMON, DESTINATION, USER, Table, check_own
 
-OBSERVE, ENFORCE = "observe", "enforce"
-MODES = (OBSERVE, ENFORCE)
-OWN, ALL, GROUPS, AGENTS = "own", "all", "groups", "agents"
+OBSERVE, APPROVE, ENFORCE = "observe", "approve", "enforce"
+MODES = (OBSERVE, APPROVE, ENFORCE)
+MAX_AGE = 3600
+OWN, ALL, SERVER, GROUPS, AGENTS = "own", "all", "server", "groups", "agents"
 
-_RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
-_AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}\Z")
+POLICY_KEYS = ("mode", "rules", "find_hosts_by_name", "max_age", "observables", "allow", "breakers")
+RULE_KEYS = ("name", "mode", "match", "responses")
+LIFETIMES = ("timeout", "until", "permanent")
+RESPONSE_KEYS = ("response", "observable", *LIFETIMES, "repeated_offenders", "hosts", "reason", "override")
 
 
 class Kind(NamedTuple):
-    """What a policy may say of a kind of response. sweeping: it may go to all hosts, and to alerts picked by level or group."""
+    """What a policy may say of a kind of response. observables: the first unless the policy says another.
 
-    observable: str
+    sweeping: it may go to all hosts, and to alerts picked by something else than the ids of rules.
+    """
+
+    observables: Sequence[str]
     guard_entries: Sequence[str]
     sweeping: bool
     backends: Sequence[str] = ()
     switches: Sequence[str] = ()
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What a response of this kind may say."""
+        return (*RESPONSE_KEYS, *(("backend",) if self.backends else ()), *self.switches)
+
 
 KINDS: Mapping[str, Kind] = {
-    "firewall_drop": Kind(ADDRESS, ADDRESS_ENTRIES, sweeping=True, backends=("auto", "nftables", "ipset")),
-    "disable_account": Kind(USER, ACCOUNT_ENTRIES, sweeping=False, switches=("end_sessions",)),
+    "firewall_drop": Kind((ADDRESS, DESTINATION), ADDRESS_ENTRIES, sweeping=True, backends=("auto", "nftables", "ipset")),
+    "disable_account": Kind((USER,), ACCOUNT_ENTRIES, sweeping=False, switches=("end_sessions",)),
 }
 
 
 @dataclass(frozen=True)
-class Match:
-    """Which alerts a rule is for: all that is given must hold (Wazuh's own matching takes what meets any of it)."""
-
-    rule_ids: tuple[str, ...] = ()
-    level: int | None = None
-    groups: tuple[str, ...] = ()
-
-    def matches(self, alert: Alert) -> bool:
-        given = (
-            (self.rule_ids, bool(set(self.rule_ids) & set(alert.rule_ids))),
-            (self.level, self.level is not None and alert.level >= self.level),
-            (self.groups, bool(set(self.groups) & set(alert.groups))),
-        )
-        asked = [holds for wanted, holds in given if wanted]
-        return bool(asked) and all(asked)
-
-
-@dataclass(frozen=True)
 class Hosts:
-    """On which hosts: the alert's own agent, all of the inventory, some of its groups, or those of some agents."""
+    """On which hosts: the alert's own agent, all of the inventory, the Wazuh manager, some of its groups, or those of some agents."""
 
     kind: str = OWN
     groups: tuple[str, ...] = ()
@@ -72,16 +68,13 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Response:
-    """One response a rule calls for. `options` are those of module respond, as it takes them."""
+    """One response a rule calls for. `options` are those of module respond, as it takes them. `observable`: what of the alert it acts on."""
 
     response: str
     options: Mapping[str, Any]
     hosts: Hosts = Hosts()
     reason: str = ""
-
-    @property
-    def observable(self) -> str:
-        return KINDS[self.response].observable
+    observable: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,71 +90,71 @@ class Policy:
     mode: str
     rules: tuple[Rule, ...]
     find_hosts_by_name: bool = False
+    max_age: int = MAX_AGE  # seconds
+    table: Table = COMMON  # where observables are looked for
+    allow: Allow = field(default_factory=Allow)
+    limits: Limits = field(default_factory=Limits)
 
 
 def read_policy(data: object) -> tuple[Policy | None, list[str]]:
     """A loaded YAML document -> the policy, or everything that is wrong with it."""
-    reader = _Reader()
-    policy = reader.policy(data)
-    return (None if reader.errors else policy), reader.errors
+    policy, flaws = examine_policy(data)
+    return policy, [flaw.message for flaw in flaws]
 
 
-class _Reader:
-    """Reads on after an error, so that the owner sees all of them. What it returns is of use only when there was none."""
+def examine_policy(data: object, files: Files | None = None, lines: Mapping[str, int] | None = None) -> tuple[Policy | None, list[Flaw]]:
+    """files: what stands in the files that allow.files_of named. lines: path of a key -> its line in the file; then the flaws come in its order."""
+    reader = _Reader(lines)
+    policy = reader.policy(data, files or {})
+    if reader.flaws:
+        return None, sorted(reader.flaws, key=lambda flaw: flaw.line or 0)
+    return policy, []
 
-    def __init__(self) -> None:
-        self.errors: list[str] = []
 
-    def policy(self, data: object) -> Policy:
-        given = self.mapping("", data, ("mode", "rules", "find_hosts_by_name"))
+class _Reader(Checks):
+    def policy(self, data: object, files: Files) -> Policy:
+        given = self.mapping("", data, POLICY_KEYS)
         mode = self.choice("mode", given.get("mode"), MODES)
         rules = tuple(self.rule(f"rules[{at}]", each, mode) for at, each in enumerate(self.items("rules", given.get("rules"))))
         names = [rule.name for rule in rules]
         for at, name in enumerate(names):
             if name and name in names[:at]:
                 self.wrong(f"rules[{at}].name", name, "another rule has this name; results name their rule, so each needs its own")
-        return Policy(mode, rules, self.switch("find_hosts_by_name", given.get("find_hosts_by_name", False)))
+        return Policy(
+            mode,
+            rules,
+            self.switch("find_hosts_by_name", given.get("find_hosts_by_name", False)),
+            self.seconds("max_age", given["max_age"]) if "max_age" in given else MAX_AGE,
+            self.table(given["observables"]) if "observables" in given else COMMON,
+            read_allow(self, "allow", given["allow"], files) if "allow" in given else Allow(),
+            read_limits(self, "breakers", given["breakers"]) if "breakers" in given else Limits(),
+        )
+
+    def table(self, data: Any) -> Table:
+        wrong = check_own(data)
+        for text in wrong:
+            key = text.partition(":")[0]
+            known = isinstance(data, Mapping) and key.partition("[")[0] in data
+            self.flaw(f"observables.{key}" if known else "observables", f"observables.{text}" if known else f"observables: {text}")
+        return COMMON if wrong else Table(data)
 
     def rule(self, path: str, data: object, mode: str) -> Rule:
-        given = self.mapping(path, data, ("name", "mode", "match", "responses"))
+        given = self.mapping(path, data, RULE_KEYS)
         if "mode" in given:
             mode = self.choice(f"{path}.mode", given["mode"], MODES)
-        match = self.match(f"{path}.match", given.get("match"))
+        match = read_match(self, f"{path}.match", given.get("match"))
         items = self.items(f"{path}.responses", given.get("responses"))
         named = isinstance(given.get("match"), Mapping) and "rule_ids" in given["match"]
         responses = tuple(self.response(f"{path}.responses[{at}]", each, named) for at, each in enumerate(items))
         return Rule(self.text(f"{path}.name", given.get("name"), 100), mode, match, responses)
 
-    def match(self, path: str, data: object) -> Match:
-        given = self.mapping(path, data, ("rule_ids", "level", "groups"))
-        if isinstance(data, Mapping) and not data:
-            self.wrong(path, data, "an empty match matches nothing; give rule_ids, level or groups")
-        level = given.get("level")
-        if "level" in given and (level is None or not _is_number(level) or not 1 <= level <= HIGHEST_LEVEL):
-            self.wrong(f"{path}.level", level, f"it must be the lowest level to match, a whole number from 1 to {HIGHEST_LEVEL}")
-            level = None
-        rule_ids = self.items(f"{path}.rule_ids", given["rule_ids"]) if "rule_ids" in given else []
-        return Match(
-            tuple(self.rule_id(f"{path}.rule_ids[{at}]", each) for at, each in enumerate(rule_ids)),
-            level,
-            self.texts(f"{path}.groups", given["groups"]) if "groups" in given else (),
-        )
-
-    def rule_id(self, path: str, value: object) -> str:
-        text = str(value) if _is_number(value) else value
-        if not isinstance(text, str) or not _RULE_ID.match(text):
-            self.wrong(path, value, 'it must be the id of a Wazuh rule, such as "5712"')
-            return ""
-        return text
-
     def response(self, path: str, data: object, rules_named: bool) -> Response:
         name = data.get("response") if isinstance(data, Mapping) else None
         kind = KINDS.get(name) if isinstance(name, str) else None
-        known = ["response", "timeout", "repeated_offenders", "until", "permanent", "hosts", "reason", "override"]
         if not isinstance(data, Mapping) or kind is None:
             self.wrong(f"{path}.response", name if isinstance(data, Mapping) else data, f"it must be one of {', '.join(KINDS)}")
             return Response("", {})
-        given = self.mapping(path, data, [*known, *(["backend"] if kind.backends else []), *kind.switches])
+        given = self.mapping(path, data, kind.keys)
         options = self.lifetime(path, given)
         if "repeated_offenders" in given:
             options["repeated_offenders"] = self.repeated_offenders(f"{path}.repeated_offenders", given)
@@ -172,9 +165,10 @@ class _Reader:
         options.update({key: self.switch(f"{path}.{key}", given[key]) for key in kind.switches if key in given})
         reason = self.text(f"{path}.reason", given["reason"], 200) if "reason" in given else ""
         hosts = self.hosts(f"{path}.hosts", given.get("hosts", OWN))
+        observable = self.choice(f"{path}.observable", given.get("observable", kind.observables[0]), kind.observables)
         if not kind.sweeping:
             self.aim(path, str(name), rules_named, hosts)
-        return Response(str(name), options, hosts, reason)
+        return Response(str(name), options, hosts, reason, observable)
 
     def aim(self, path: str, name: str, rules_named: bool, hosts: Hosts) -> None:
         if hosts.kind == ALL:
@@ -183,7 +177,7 @@ class _Reader:
             self.wrong(f"{path}.response", name, "its rule must name each Wazuh rule in match.rule_ids; a level or group alone is too wide for it")
 
     def lifetime(self, path: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        chosen = [key for key in ("timeout", "until", "permanent") if key in given]
+        chosen = [key for key in LIFETIMES if key in given]
         if len(chosen) != 1:
             self.wrong(path, {key: given[key] for key in chosen}, "give exactly one of timeout, until, permanent: true; nothing is permanent by accident")
             return {}
@@ -195,26 +189,15 @@ class _Reader:
             return {"permanent": True}
         if key == "timeout":
             return {key: self.duration(f"{path}.{key}", value)}
-        text = value.isoformat() if isinstance(value, date) else str(value) if _is_number(value) else value
+        text = value.isoformat() if isinstance(value, date) else str(value) if is_number(value) else value
         if not isinstance(text, str):
             self.wrong(f"{path}.{key}", value, "it must be a moment such as 2027-01-01T00:00:00Z")
             return {}
         try:
             parse_moment(key, text)
         except BadInput as error:
-            self.errors.append(f"{path}.{error}")
+            self.flaw(f"{path}.{key}", f"{path}.{error}")
         return {key: text}
-
-    def duration(self, path: str, value: object) -> str:
-        text = str(value) if _is_number(value) else value
-        if not isinstance(text, str):
-            self.wrong(path, value, "it must be a duration such as 10m")
-            return ""
-        try:
-            parse_duration(text)
-        except BadInput as error:
-            self.errors.append(f"{path}{str(error).removeprefix('timeout')}")
-        return text
 
     def repeated_offenders(self, path: str, given: Mapping[str, Any]) -> list[str]:
         if "timeout" not in given:
@@ -227,69 +210,20 @@ class _Reader:
         try:
             check_overrides(names, kind.guard_entries)
         except BadInput as error:
-            self.errors.append(f"{path}: {error}")
+            self.flaw(path, f"{path}: {error}")
         return list(names)
 
     def hosts(self, path: str, value: object) -> Hosts:
-        if value in (OWN, ALL):
+        if isinstance(value, str) and value in (OWN, ALL, SERVER):
             return Hosts(str(value))
         if not isinstance(value, Mapping) or len(value) != 1:
-            self.wrong(path, value, "it must be own, all, {groups: [GROUP, …]}, or {agents: [ID, …]}")
+            self.wrong(path, value, "it must be own, all, server, {groups: [GROUP, …]}, or {agents: [ID, …]}")
             return Hosts()
         given = self.mapping(path, value, (GROUPS, AGENTS))
         if AGENTS in given:
             ids = self.items(f"{path}.agents", given[AGENTS])
-            return Hosts(AGENTS, agents=tuple(self.agent_id(f"{path}.agents[{at}]", each) for at, each in enumerate(ids)))
+            return Hosts(AGENTS, agents=tuple(read_agent_id(self, f"{path}.agents[{at}]", each) for at, each in enumerate(ids)))
         groups = self.texts(f"{path}.groups", given.get(GROUPS))
         if ALL in groups:
             self.wrong(f"{path}.groups", value.get("groups"), "group all is every host; say hosts: all")
         return Hosts(GROUPS, groups)
-
-    def agent_id(self, path: str, value: object) -> str:
-        if isinstance(value, str) and _AGENT_ID.match(value):
-            return str(value)
-        self.wrong(path, value, 'it must be the id of a Wazuh agent in quotes, such as "007": YAML reads a bare 012 as ten')
-        return ""
-
-    def wrong(self, path: str, value: object, rule: str) -> None:
-        self.errors.append(f"{path}: {shown(value)}: {rule}")
-
-    def mapping(self, path: str, value: object, known: Sequence[str]) -> Mapping[str, Any]:
-        if not isinstance(value, Mapping):
-            self.wrong(path or "the policy", value, "it is missing" if value is None else "it must be a mapping")
-            return {}
-        for key in value:
-            if key not in known:
-                self.wrong(f"{path}.{key}".lstrip("."), value[key], f"there is no such key; the keys here are {', '.join(known)}")
-        return value
-
-    def items(self, path: str, value: object) -> Sequence[object]:
-        if not isinstance(value, list) or not value:
-            self.wrong(path, value, "it is missing" if value is None else "it must be a list with at least one entry")
-            return []
-        return value
-
-    def texts(self, path: str, value: object) -> tuple[str, ...]:
-        return tuple(self.text(f"{path}[{at}]", each, 200) for at, each in enumerate(self.items(path, value)))
-
-    def text(self, path: str, value: object, limit: int) -> str:
-        if isinstance(value, str) and 0 < len(value) <= limit and value.isprintable():
-            return str(value)
-        self.wrong(path, value, f"it must be text of 1 to {limit} printable characters")
-        return ""
-
-    def choice(self, path: str, value: object, choices: Sequence[str]) -> str:
-        if isinstance(value, str) and value in choices:
-            return str(value)
-        said = "it must be said: " if value is None else "it must be "
-        self.wrong(path, value, f"{said}{' or '.join(choices)}")
-        return ""
-
-    def switch(self, path: str, value: object) -> bool:
-        if not isinstance(value, bool):
-            self.wrong(path, value, "it must be true or false")
-        return value is True
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, read_alerts
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.breakers import Earlier
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import NOTHING, Decision, Inventory, Plan, make_plan
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy, read_policy
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
 
 SAMPLES = Path(__file__).parents[2] / "alerts"
@@ -68,6 +70,7 @@ def test_a_plan() -> None:
             "target": "203.0.113.9",
             "mode": "enforce",
             "hosts": hosts,
+            "held_by": "",
         }
         for why, hosts in [("data.srcip; agent 001", ["web1"]), ("data.srcip; hosts of db", ["db1"])]
     ]
@@ -308,3 +311,161 @@ def asks(given_alert: Alert, by: Policy, host: str, agents: dict[str, object], g
             if any(host in groups.get(group, []) for group in response.hosts.groups):
                 return True
     return False
+
+
+# What the whole policy bounds, spares and asks for.
+
+AGENT_IP = {"agent": {"id": "001", "ip": "10.0.0.5"}, "data": {"srcip": "10.0.0.5"}}
+
+
+def about(raw: dict[str, Any], agent: str = "001") -> Alert:
+    return Alert("1", ("5712",), 10, (), "", agent, None, None, raw)
+
+
+def test_the_server_is_the_host_of_agent_000() -> None:
+    agents: dict[str, object] = {"web1": "001", "wazuh": "000"}
+    assert list(planned([alert()], policy(drop("server")), agents).hosts) == ["wazuh"]
+    nobody = planned([alert()], policy(drop("server")))
+    assert nobody.hosts == {}
+    assert 'no host says wazuh_agent_id: "000"' in only(nobody).why
+
+
+def test_a_response_acts_on_the_observable_that_it_names() -> None:
+    both = alert(dstip="198.51.100.66")
+    plan = planned([both], policy(drop(), drop(observable="destination")))
+    assert [request["targets"] for request in plan.hosts["web1"]] == [["203.0.113.9", "198.51.100.66"]]
+    assert [decision.why.split(";")[0] for decision in plan.decisions] == ["data.srcip", "data.dstip"]
+
+
+def test_observables_are_looked_for_where_the_policy_says() -> None:
+    plan = planned([alert(my={"client": "203.0.113.77"})], policy(observables={"address": ["data.my.client"]}))
+    assert plan.hosts["web1"][0]["targets"] == ["203.0.113.77"]
+
+
+# name: (alert, response, hosts, what `why` holds)
+FORGED: dict[str, tuple[Alert, dict[str, Any], list[str], str]] = {
+    "the agent's own address": (about(AGENT_IP), drop("all"), ["web1"], "10.0.0.5 is the address of the alert's own agent (agent.ip), so it goes to no other"),
+    "the agent's own address, elsewhere": (about(AGENT_IP), drop({"groups": ["db"]}), [], "10.0.0.5 is the address of the alert's own agent"),
+    "the agent's own address, on itself": (about(AGENT_IP), drop(), ["web1"], "data.srcip; agent 001"),
+    "the agent's own address, from who knows which agent": (about(AGENT_IP, "099"), drop("all"), [], "10.0.0.5 is the address of the alert's own agent"),
+    "spelled in another way": (
+        about({"agent": {"ip": "2001:DB8:0::1"}, "data": {"srcip": "2001:db8::1"}}),
+        drop("all"),
+        ["web1"],
+        "2001:db8::1 is the address of the alert's own agent",
+    ),
+    "one of several, in Wazuh 5": (
+        about({"wazuh": {"agent": {"host": {"ip": ["fe80::1", "10.0.0.5"]}}}, "source": {"ip": "10.0.0.5"}}),
+        drop("all"),
+        ["web1"],
+        "10.0.0.5 is the address of the alert's own agent (wazuh.agent.host.ip)",
+    ),
+    "the address that was attacked": (
+        about({"data": {"srcip": "203.0.113.9", "dstip": "203.0.113.9"}}),
+        drop("all"),
+        ["web1"],
+        "203.0.113.9 is also the destination in this alert (data.dstip), so it goes to no other host",
+    ),
+    "a destination that is the agent": (
+        about({"agent": {"ip": "10.0.0.5"}, "data": {"dstip": "10.0.0.5"}}),
+        drop("all", observable="destination"),
+        ["web1"],
+        "10.0.0.5 is the address of the alert's own agent",
+    ),
+    "a destination that is none of them": (
+        about({"agent": {"ip": "10.0.0.5"}, "data": {"dstip": "198.51.100.66"}}),
+        drop("all", observable="destination"),
+        list(AGENTS),
+        "data.dstip; all hosts",
+    ),
+    "an agent without an address": (about({"agent": {"ip": "any"}, "data": {"srcip": "203.0.113.9"}}), drop("all"), list(AGENTS), "all hosts"),
+    "an agent whose address is junk": (about({"agent": {"ip": [{}, 7, None]}, "data": {"srcip": "203.0.113.9"}}), drop("all"), list(AGENTS), "all hosts"),
+}
+
+
+@pytest.mark.parametrize(("given_alert", "response", "hosts", "why"), FORGED.values(), ids=FORGED)
+def test_an_agents_own_address_goes_to_no_other_host(given_alert: Alert, response: dict[str, Any], hosts: list[str], why: str) -> None:
+    plan = planned([given_alert], policy(response))
+    assert list(plan.hosts) == hosts == list(only(plan).hosts)
+    assert why in only(plan).why
+
+
+def test_what_is_on_the_allow_list_is_answered_nowhere_and_told() -> None:
+    plan = planned([alert(), alert("2", srcip="203.0.113.10")], policy(drop("all"), allow={"addresses": ["203.0.113.8/31"]}))
+    assert [decision.outcome for decision in plan.decisions] == ["nothing", "planned"]
+    assert plan.decisions[0].why == "data.srcip; it is on the policy's allow list: allow.addresses[0], 203.0.113.8/31"
+    assert plan.hosts["web1"][0]["targets"] == ["203.0.113.10"]
+
+
+def test_a_destination_can_be_spared_too_and_an_account_is_no_address() -> None:
+    lock = {"response": "disable_account", "timeout": "1h"}
+    plan = planned([alert(dstip="198.51.100.66", dstuser="10.0.0.1")], policy(drop(observable="destination"), lock, allow={"addresses": ["198.51.100.66"]}))
+    assert [decision.outcome for decision in plan.decisions] == ["nothing", "planned"]
+
+
+def test_a_host_to_be_spared_that_is_unknown_stops_everything() -> None:
+    with pytest.raises(BadInput, match="'proxy': its ansible_host is 'proxy', which is no address"):
+        make_plan([alert()], policy(allow={"hosts": ["proxy"]}), Inventory(AGENTS, GROUPS, {name: name for name in AGENTS}))
+    spared = make_plan([alert()], policy(allow={"hosts": ["proxy"]}), Inventory(AGENTS, GROUPS, {"proxy": "203.0.113.9"}))
+    assert only(spared).why.endswith("allow.hosts[0], host proxy")
+
+
+def attackers(count: int) -> list[Alert]:
+    return [alert(str(number), srcip=f"203.0.113.{number}") for number in range(1, count + 1)]
+
+
+def test_what_is_too_much_is_held_by_name_and_the_rest_is_done() -> None:
+    plan = planned([*attackers(4), alert("9", srcip="203.0.113.1")], policy(drop(), drop("all"), breakers={"blocks_per_run": 2}))
+    assert {decision.alert_id: decision.outcome for decision in plan.decisions} == {"1": "planned", "2": "planned", "3": "held", "4": "held", "9": "planned"}
+    held = [decision for decision in plan.decisions if decision.outcome == "held"]
+    assert {decision.held_by for decision in held} == {"blocks_per_run"}
+    assert [decision.hosts for decision in held[:2]] == [("web1",), tuple(AGENTS)]
+    assert held[0].why.endswith("held by breaker blocks_per_run: 2 addresses in this run are being blocked, the limit is 2; nothing was done")
+    assert {target for request in plan.hosts["web2"] for target in request["targets"]} == {"203.0.113.1", "203.0.113.2"}
+
+
+def test_what_earlier_runs_have_begun_counts() -> None:
+    by = policy(breakers={"blocks_per_minute": 2})
+    earlier = [Earlier(5, False, "203.0.113.1"), Earlier(50, False, "198.51.100.1"), Earlier(70, False, "198.51.100.2")]
+    plan = make_plan(attackers(2), by, Inventory(AGENTS, GROUPS), earlier=earlier)
+    assert [decision.outcome for decision in plan.decisions] == ["planned", "held"]
+
+
+def test_what_is_only_observed_uses_up_nothing_and_shows_what_would_be_held() -> None:
+    rules = [{"name": mode, "mode": mode, "match": {"rule_ids": ["5712"]}, "responses": [drop()]} for mode in ("observe", "enforce")]
+    by, errors = read_policy({"mode": "observe", "rules": rules, "breakers": {"blocks_per_run": 1}})
+    assert by, errors
+    plan = planned(attackers(2), by)
+    assert [(decision.mode, decision.outcome, decision.held_by) for decision in plan.decisions] == [
+        ("observe", "would", ""),
+        ("enforce", "planned", ""),
+        ("observe", "would", "blocks_per_run"),
+        ("enforce", "held", "blocks_per_run"),
+    ]
+    assert "it would be held by breaker blocks_per_run" in plan.decisions[2].why
+    assert plan.decisions[2].why.endswith("nothing would be done")
+
+
+def test_what_needs_approval_waits_for_it_and_uses_up_nothing() -> None:
+    by = policy(drop("all"), mode="approve", breakers={"blocks_per_run": 1})
+    waiting = planned(attackers(2), by)
+    assert waiting.hosts == {}
+    assert [decision.outcome for decision in waiting.decisions] == ["pending", "pending"]
+    assert list(waiting.pending) == list(AGENTS)
+    assert [request["targets"] for request in waiting.pending["db1"]] == [["203.0.113.1"], ["203.0.113.2"]]
+    approved = make_plan(attackers(3), by, Inventory(AGENTS, GROUPS), approved={("2", "ssh"), ("3", "ssh"), ("1", "another rule")})
+    assert [decision.outcome for decision in approved.decisions] == ["pending", "planned", "held"]
+    assert [request["targets"] for request in approved.hosts["db1"]] == [["203.0.113.2"]]
+
+
+def test_each_alert_may_have_a_moment_of_its_own() -> None:
+    plan = make_plan(attackers(2), policy(), Inventory(AGENTS, GROUPS), since={"1": "1795492383"})
+    assert [request.get("since") for request in plan.hosts["web1"]] == ["1795492383", None]
+
+
+@pytest.mark.parametrize("rule", ["650", "658", "100900", "100910", "100919"])
+def test_rules_about_responses_start_nothing_by_their_number_alone(rule: str) -> None:
+    everything, errors = read_policy({"mode": "enforce", "rules": [{"name": "all", "match": {"level": 1}, "responses": [drop("all")]}]})
+    assert everything, errors
+    assert planned([alert(rule=rule)], everything).hosts == {}
+    assert planned([alert(rule="100920")], everything).hosts

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ansible_collections.riposte.active_response.plugins.action.plan import LARGEST_ALERTS, LARGEST_POLICY, _plan, _policy
+from ansible_collections.riposte.active_response.plugins.action.plan import LARGEST_ALERTS, OPTIONS, _plan
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import Problem
 from ansible_collections.riposte.active_response.plugins.modules.plan import EXAMPLES
+from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import LARGEST_POLICY, read_policy_file
 
 ALERT = Path(__file__).parents[2] / "alerts/gen-sshd-5712-bruteforce.json"
 GOOD = "mode: enforce\nrules: [{name: ssh, match: {rule_ids: ['5712']}, responses: [{response: firewall_drop, timeout: 10m}]}]\n"
@@ -27,8 +30,11 @@ POLICIES: dict[str, tuple[bytes, str]] = {
     "two documents": (b"mode: observe\n---\nmode: enforce\n", "policy.yml: it is not YAML: "),
     "too deep": (b"[" * 20_000, "policy.yml: it is not YAML: "),
     "nothing": (b"", "nothing is done until this is mended\n- the policy: None: it is missing"),
-    "itself": (b"&a [*a]", "- the policy: [[...]]: it must be a mapping"),
-    "several errors": (b"mode: maybe\nx: 1\nrules: []\n", "- x: 1: there is no such key; the keys here are mode, rules, find_hosts_by_name\n- mode: 'maybe'"),
+    "itself": (b"&a [*a]", "\n- line 1: the policy: [[...]]: it must be a mapping\n"),
+    "several errors": (
+        b"mode: maybe\nx: 1\nrules: []\n",
+        "x: 1: there is no such key; the keys here are mode, rules, find_hosts_by_name, max_age, observables, allow, breakers\n- ",
+    ),
     "too large": (b"#" * (LARGEST_POLICY + 1), "policy.yml: the file is larger than 4 MiB; split it"),
 }
 
@@ -44,7 +50,7 @@ ALERTS: dict[str, tuple[bytes, str]] = {
 
 def plan(directory: Path, **options: Any) -> str:
     """What is said about these options."""
-    given = {"alerts": str(ALERT), "policy": str(directory / "policy.yml"), "since": None, **options}
+    given = {**dict.fromkeys(OPTIONS), "alerts": str(ALERT), "policy": str(directory / "policy.yml"), **options}
     with pytest.raises(Problem) as said:
         _plan(given, {})
     return str(said.value)
@@ -71,6 +77,13 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     assert plan(tmp_path, policy=str(tmp_path / "pipe")) == f"policy {tmp_path}/pipe: this is not a regular file"
 
 
+def test_alerts_in_base64(tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text(GOOD)
+    assert plan(tmp_path, alerts=None, alerts_b64="{{ x }}").startswith("alerts_b64: it is not base64: ")
+    assert plan(tmp_path, alerts=None, alerts_b64="aGVsbG8=").startswith("alerts alerts_b64: there is no alert in this file\n- ")
+    assert plan(tmp_path, alerts=None, alerts_b64="A" * (LARGEST_ALERTS * 2)) == "alerts_b64: it is longer than 64 MiB; split it"
+
+
 def test_a_relative_path_counts_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert plan(tmp_path, policy="no.yml").startswith(f"policy {tmp_path}/no.yml: ")
@@ -81,12 +94,24 @@ def test_a_moment_that_is_none(tmp_path: Path) -> None:
 
 
 def test_the_example_policy_is_one_and_only_observes() -> None:
-    policy = _policy(str(Path(__file__).parents[3] / "docs/policy-example.yml"))
+    policy = read_policy_file(str(Path(__file__).parents[3] / "docs/policy-example.yml"))
     assert {policy.mode, *(rule.mode for rule in policy.rules)} == {"observe"}
 
 
 def test_the_policy_on_the_documentation_page_is_one(tmp_path: Path) -> None:
     lines = [line[4:] for line in EXAMPLES.splitlines() if line.startswith("#   ")]
     (tmp_path / "policy.yml").write_text("\n".join(lines))
-    [rule] = _policy(str(tmp_path / "policy.yml")).rules
+    [rule] = read_policy_file(str(tmp_path / "policy.yml")).rules
     assert [response.response for response in rule.responses] == ["firewall_drop", "disable_account"]
+
+
+def test_what_waits_for_approval_is_done_for_the_alerts_that_are_approved(tmp_path: Path) -> None:
+    (tmp_path / "policy.yml").write_text(GOOD.replace("enforce", "approve"))
+    host = {"groups": {"all": ["web1"]}, "hostvars": SimpleNamespace(raw_get={"web1": {"wazuh_agent_id": "001"}}.get)}
+    given = {**dict.fromkeys(OPTIONS), "alerts": str(ALERT), "policy": str(tmp_path / "policy.yml")}
+    alert_id = json.loads(ALERT.read_text())["id"]
+    waiting = _plan(given, host)
+    assert ([each["outcome"] for each in waiting["decisions"]], waiting["hosts"]) == (["pending"], {})
+    done = _plan({**given, "approved": [alert_id]}, host)
+    assert ([each["outcome"] for each in done["decisions"]], list(done["hosts"])) == (["planned"], ["web1"])
+    assert "has the id '1.2'" in plan(tmp_path, approved=["1.2"])

@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert
-from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import KINDS, Hosts, Match, read_policy
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.breakers import Limits
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.match import Match, Wanted
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.observables import FIELDS, find
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import KINDS, Hosts, examine_policy, read_policy
 from ansible_collections.riposte.active_response.plugins.module_utils.host.account import DisableAccount
 from ansible_collections.riposte.active_response.plugins.module_utils.host.firewall.drop import BACKENDS, FirewallDrop
 from ansible_collections.riposte.active_response.plugins.module_utils.host.kind import KINDS as ENGINE_KINDS
@@ -106,11 +109,14 @@ def test_what_a_policy_says() -> None:
 WRONG: dict[str, tuple[object, list[str]]] = {
     "nothing": (None, ["the policy: None: it is missing", "mode: None: it must be said", "rules: None: it is missing"]),
     "a list": ([], ["the policy: []: it must be a mapping", "mode", "rules"]),
-    "mode not said": (changed("mode", ...), ["mode: None: it must be said: observe or enforce"]),
-    "mode unknown": (changed("mode", "approve"), ["mode: 'approve': it must be observe or enforce"]),
-    "mode true": (changed("mode", True), ["mode: True: it must be observe or enforce"]),
+    "mode not said": (changed("mode", ...), ["mode: None: it must be said: observe or approve or enforce"]),
+    "mode unknown": (changed("mode", "ask"), ["mode: 'ask': it must be observe or approve or enforce"]),
+    "mode true": (changed("mode", True), ["mode: True: it must be observe or approve or enforce"]),
     "mode of a rule null": (changed("rules.0.mode", None), ["rules[0].mode: None: it must be said"]),
-    "unknown key": (changed("modus", 1), ["modus: 1: there is no such key; the keys here are mode, rules, find_hosts_by_name"]),
+    "unknown key": (
+        changed("modus", 1),
+        ["modus: 1: there is no such key; the keys here are mode, rules, find_hosts_by_name, max_age, observables, allow, breakers"],
+    ),
     "unknown key that is no text": ({**PLAIN, 7: 1}, ["7: 1: there is no such key"]),
     "unknown key of a rule": (changed("rules.0.when", 1), ["rules[0].when: 1: there is no such key"]),
     "unknown key of a match": (changed("rules.0.match.rule_id", "5712"), ["@match.rule_id: '5712': there is no such key"]),
@@ -164,7 +170,7 @@ WRONG: dict[str, tuple[object, list[str]]] = {
     "an unknown override": (response(**DROP, override=["gatway"]), ["@.override: override 'gatway': no guard entry has this name"]),
     "an override of the other kind": (response(**DROP, override=["root"]), ["@.override: override 'root': no guard entry"]),
     "override all": (response(**DROP, override="all"), ["@.override: 'all': it must be a list"]),
-    "hosts unknown": (response(**DROP, hosts="web"), ["@.hosts: 'web': it must be own, all, {groups: [GROUP, …]}, or {agents: [ID, …]}"]),
+    "hosts unknown": (response(**DROP, hosts="web"), ["@.hosts: 'web': it must be own, all, server, {groups: [GROUP, …]}, or {agents: [ID, …]}"]),
     "hosts null": (response(**DROP, hosts=None), ["@.hosts: None: it must be own, all"]),
     "hosts as a list": (response(**DROP, hosts=["web1"]), ["@.hosts: ['web1']: it must be own, all"]),
     "no groups": (response(**DROP, hosts={"groups": []}), ["@.hosts.groups: []: it must be a list with at least one entry"]),
@@ -193,8 +199,55 @@ WRONG: dict[str, tuple[object, list[str]]] = {
         ["@.response: 'disable_account': its rule must name each Wazuh rule in match.rule_ids"],
     ),
     "end_sessions as text": (response(**LOCK, end_sessions="no"), ["@.end_sessions: 'no': it must be true or false"]),
+    "max_age as text": (changed("max_age", "soon"), ["max_age 'soon': it must be a whole number of seconds, or a number with s, m, h, d or w"]),
+    "max_age of nothing": (changed("max_age", 0), ["max_age '0': it must be from 1 second to 366 days; for longer say permanent: true"]),
     "find_hosts_by_name as text": (changed("find_hosts_by_name", "yes"), ["find_hosts_by_name: 'yes': it must be true or false"]),
     "a reason of 300 characters": (response(**DROP, reason="x" * 300), ["@.reason: 'xxx"]),
+    "agents and nothing else": (changed("rules.0.match", {"agents": ["001"]}), ["@match: {'agents': ['001']}: agents say where an alert is from"]),
+    "agents of a match without quotes": (changed("rules.0.match.agents", [12]), ["@match.agents[0]: 12: it must be the id of a Wazuh agent in quotes"]),
+    "a technique's name": (changed("rules.0.match.mitre", ["Brute Force"]), ["@match.mitre[0]: 'Brute Force': it must be the id of a MITRE technique"]),
+    "a tactic": (changed("rules.0.match.mitre", ["TA0006"]), ["@match.mitre[0]: 'TA0006': it must be the id of a MITRE technique"]),
+    "fields as a list": (changed("rules.0.match.fields", ["a"]), ["@match.fields: ['a']: it must be a mapping of 1 to 50 fields"]),
+    "no fields": (changed("rules.0.match.fields", {}), ["@match.fields: {}: it must be a mapping of 1 to 50 fields"]),
+    "too many fields": (changed("rules.0.match.fields", {f"a{at}": "x" for at in range(51)}), ["@match.fields: {'a0': 'x'"]),
+    "a field without a name in it": (changed("rules.0.match.fields", {"a..b": "x"}), ["@match.fields.a..b: 'a..b': a field is named by 1 to 20 names"]),
+    "a field of 21 names": (changed("rules.0.match.fields", {".".join("a" * 21): "x"}), ["@match.fields.a.a.a"]),
+    "a field whose name is a number": (changed("rules.0.match.fields", {7: "x"}), ["@match.fields.7: 7: a field is named by"]),
+    "a field that is null": (changed("rules.0.match.fields", {"a": None}), ["@match.fields.a: None: it must be text of 1 to 1000 characters"]),
+    "a field that is a mapping": (changed("rules.0.match.fields", {"a": {"b": "c"}}), ["@match.fields.a: {'b': 'c'}: it must be text"]),
+    "a field that is half a number": (changed("rules.0.match.fields", {"a": 0.5}), ["@match.fields.a: 0.5: it must be text"]),
+    "a field that is empty": (changed("rules.0.match.fields", {"a": ""}), ["@match.fields.a: '': it must be text of 1 to 1000 characters"]),
+    "a field that is one of nothing": (changed("rules.0.match.fields", {"a": []}), ["@match.fields.a: []: it must be a list with at least one entry"]),
+    "a field that is one of some that are none": (changed("rules.0.match.fields", {"a": ["x", []]}), ["@match.fields.a[1]: []: it must be text"]),
+    "an observable of another kind": (response(**DROP, observable="user"), ["@.observable: 'user': it must be address or destination"]),
+    "an account's observable is the user": (response(**LOCK, observable="address"), ["@.observable: 'address': it must be user"]),
+    "a block's observable null": (response(**DROP, observable=None), ["@.observable: None: it must be said: address or destination"]),
+    "observables as a list": (changed("observables", ["data.a"]), ["observables: ['data.a']: it must be a mapping of address, destination"]),
+    "observables of an unknown kind": (changed("observables", {"adress": ["data.a"]}), ["observables: 'adress': it must be one of address"]),
+    "an observable that is no list": (changed("observables", {"address": "data.a"}), ["observables.address: it must be a list of 1 to 100 paths"]),
+    "an observable with an empty name in it": (
+        changed("observables", {"address": ["data.a", "data..a"]}),
+        ["observables.address[1]: 'data..a': a path is 1 to"],
+    ),
+    "an observable that is the agent's own": (changed("observables", {"address": ["agent.ip"]}), ["observables.address[0]: 'agent.ip': that is an address of"]),
+    "allow as a list": (changed("allow", ["10.0.0.1"]), ["allow: ['10.0.0.1']: it must be a mapping"]),
+    "allow nothing": (changed("allow", {}), ["allow: {}: an empty list spares nobody"]),
+    "allow what is not known": (changed("allow", {"adresses": ["10.0.0.1"]}), ["allow.adresses: ['10.0.0.1']: there is no such key"]),
+    "allow a name among the addresses": (changed("allow", {"addresses": ["web1"]}), ["allow.addresses[0]: address 'web1': it is not an address or network"]),
+    "allow everybody": (changed("allow", {"addresses": ["0.0.0.0/0"]}), ["allow.addresses[0]: address '0.0.0.0/0': a network of prefix length 0 is everybody"]),
+    "allow a network with host bits": (changed("allow", {"addresses": ["10.0.0.1/8"]}), ["allow.addresses[0]: address '10.0.0.1/8': it has bits set"]),
+    "allow a number": (changed("allow", {"addresses": [10]}), ["allow.addresses[0]: 10: it must be an address or network"]),
+    "allow a host without a name": (changed("allow", {"hosts": [""]}), ["allow.hosts[0]: '': it must be text"]),
+    "allow a file that nobody read": (changed("allow", {"cdb_lists": ["/x"]}), ["allow.cdb_lists[0]: '/x': this file was not read, so nothing is done"]),
+    "allow a file that is none": (changed("allow", {"white_lists": [None]}), ["allow.white_lists[0]: None: it must be text"]),
+    "breakers as a number": (changed("breakers", 5), ["breakers: 5: it must be a mapping"]),
+    "a breaker that is not known": (changed("breakers", {"blocks": 5}), ["breakers.blocks: 5: there is no such key; the keys here are blocks_per_run"]),
+    "a breaker of -1": (changed("breakers", {"blocks_per_run": -1}), ["breakers.blocks_per_run: -1: it must be a whole number from 0 to 1000000"]),
+    "a breaker null": (changed("breakers", {"blocks_per_minute": None}), ["breakers.blocks_per_minute: None: it must be a whole number"]),
+    "a breaker as text": (changed("breakers", {"accounts_per_hour": "5"}), ["breakers.accounts_per_hour: '5': it must be a whole number"]),
+    "a breaker true": (changed("breakers", {"accounts_per_hour": True}), ["breakers.accounts_per_hour: True: it must be a whole number"]),
+    "no share of hosts": (changed("breakers", {"hosts_percent": 0}), ["breakers.hosts_percent: 0: it must be a whole number from 1 to 100"]),
+    "more than all hosts": (changed("breakers", {"hosts_percent": 101}), ["breakers.hosts_percent: 101: it must be a whole number from 1 to 100"]),
 }
 
 
@@ -212,8 +265,51 @@ def test_all_errors_are_told_at_once() -> None:
     assert [error.split(":")[0] for error in errors(policy)] == ["mode", "rules[1].match.level", "rules[1].responses[0].response", "rules[1].responses[1]"]
 
 
-ALERT = Alert("1", ("5712", "a-uuid"), 10, ("syslog", "sshd"), "", "001", "web1", None, {})
+RAW: dict[str, Any] = {
+    "rule": {"mitre": {"id": ["T1110", "T1021.001"]}},
+    "decoder": {"name": "sshd"},
+    "source.ip": "203.0.113.9",
+    "data": {
+        "win": {"system": {"channel": "Security"}},
+        "port": 22,
+        "initiated": True,
+        "nothing": None,
+        "tags": ["a", "b", ["c"]],
+        "evidence": [{"ip": "10.0.0.1"}, {"ip": "203.0.113.9"}],
+        "a.b": {"c.d": "e"},
+    },
+}
+ALERT = Alert("1", ("5712", "a-uuid"), 10, ("syslog", "sshd", "attack.t1078.004"), "", "001", "web1", None, RAW)
 MATCHES: dict[str, tuple[Match, bool]] = {
+    "one of the agents": (Match(level=1, agents=("7", "001")), True),
+    "an agent without zeros": (Match(level=1, agents=("1",)), True),
+    "another agent": (Match(level=1, agents=("011", "0")), False),
+    "a technique": (Match(mitre=("T1021", "T1110")), True),
+    "a sub-technique's technique": (Match(mitre=("T1021",)), True),
+    "a sub-technique": (Match(mitre=("T1021.001",)), True),
+    "another sub-technique": (Match(mitre=("T1021.002",)), False),
+    "a technique whose number begins alike": (Match(mitre=("T102",)), False),
+    "a sub-technique of what is only a technique": (Match(mitre=("T1110.001",)), False),
+    "a technique among the tags": (Match(mitre=("T1078.004",)), True),
+    "a field": (Match(fields=(Wanted("data.win.system.channel", ("Security",)),)), True),
+    "one of a field's values": (Match(fields=(Wanted("data.win.system.channel", ("System", "Security")),)), True),
+    "a field in another case": (Match(fields=(Wanted("data.win.system.channel", ("security",)),)), False),
+    "a field's name in another case": (Match(fields=(Wanted("data.Win.system.channel", ("Security",)),)), False),
+    "a field that begins like that": (Match(fields=(Wanted("data.win.system.channel", ("Secur",)),)), False),
+    "a field by a pattern": (Match(fields=(Wanted("data.win.system.channel", (".*", "*")),)), False),
+    "all fields": (Match(fields=(Wanted("data.win.system.channel", ("Security",)), Wanted("decoder.name", ("sshd",)))), True),
+    "all fields but one": (Match(fields=(Wanted("data.win.system.channel", ("Security",)), Wanted("decoder.name", ("su",)))), False),
+    "a field that is a number": (Match(fields=(Wanted("data.port", ("22",)),)), True),
+    "a field that is true": (Match(fields=(Wanted("data.initiated", ("true",)),)), True),
+    "a field that is true, as Python says it": (Match(fields=(Wanted("data.initiated", ("True", "1")),)), False),
+    "a field that is null": (Match(fields=(Wanted("data.nothing", ("None", "null")),)), False),
+    "a field that is an object": (Match(fields=(Wanted("data.win", ("system",)),)), False),
+    "a field that is not there": (Match(fields=(Wanted("data.lin.system.channel", ("Security",)),)), False),
+    "a field below a text": (Match(fields=(Wanted("decoder.name.x", ("sshd",)),)), False),
+    "an item of a list": (Match(fields=(Wanted("data.tags", ("b",)),)), True),
+    "a field of an object in a list": (Match(fields=(Wanted("data.evidence.ip", ("203.0.113.9",)),)), True),
+    "a name with dots in it": (Match(fields=(Wanted("source.ip", ("203.0.113.9",)),)), True),
+    "a name with dots in it, further down": (Match(fields=(Wanted("data.a.b.c.d", ("e",)),)), True),
     "nothing asked": (Match(), False),
     "one of the rule ids": (Match(("1", "5712")), True),
     "the rule's other name": (Match(("a-uuid",)), True),
@@ -235,6 +331,74 @@ def test_all_that_a_match_asks_for_must_hold(match: Match, expected: bool) -> No
     assert match.matches(ALERT) is expected
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["a", "b", "x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "a.b", "b.a", ""]), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["a", "b", "rule", "a.b", "threat"]), JSON), st.lists(st.sampled_from(["a", "b", "mitre", "id"]), min_size=1, max_size=6)
+)
+def test_whatever_an_alert_holds_a_field_matches_only_a_text_that_is_in_it(raw: dict[str, Any], names: list[str]) -> None:
+    seen = Alert("1", ("1",), 1, (), "", None, None, None, raw)
+    for text in ("a", "x", "true", "0"):
+        if Match(fields=(Wanted(".".join(names), (text,)),)).matches(seen):
+            assert text in repr(raw).replace("True", "true")
+    Match(mitre=("T1110",)).matches(seen)
+
+
+def test_keys_that_were_added_change_nothing_where_they_are_not_said() -> None:
+    policy, _said = read_policy(PLAIN)
+    assert policy
+    assert (policy.max_age, policy.limits, policy.allow.entries, policy.allow.hosts) == (3600, Limits(), (), ())
+    assert [each.observable for each in policy.rules[0].responses] == ["address"]
+
+
+def test_what_the_added_keys_say() -> None:
+    policy, said = read_policy(
+        {
+            "mode": "approve",
+            "max_age": "2h",
+            "observables": {"address": ["data.my.client"]},
+            "allow": {"addresses": ["198.51.100.7", "10.0.0.0/8", "2001:DB8:0::/48"], "hosts": ["scanner1"]},
+            "breakers": {"blocks_per_run": 5, "blocks_per_minute": 6, "accounts_per_hour": 0, "hosts_percent": 30},
+            "rules": [
+                {
+                    "name": "all of it",
+                    "match": {"rule_ids": ["5712"], "mitre": ["T1110", "T1021.001"], "agents": ["7"], "fields": {"a.b": 1, "c": [True, "x"]}},
+                    "responses": [{**DROP, "observable": "destination", "hosts": "server"}, {**LOCK, "observable": "user", "hosts": "server"}],
+                },
+            ],
+        }
+    )
+    assert policy, said
+    [rule] = policy.rules
+    assert (policy.mode, rule.mode, policy.max_age, policy.limits) == ("approve", "approve", 7200, Limits(5, 6, 0, 30))
+    assert [entry.network.text for entry in policy.allow.entries] == ["198.51.100.7", "10.0.0.0/8", "2001:db8::/48"]
+    assert policy.allow.hosts == ("scanner1",)
+    assert rule.match == Match(("5712",), mitre=("T1110", "T1021.001"), agents=("7",), fields=(Wanted("a.b", ("1",)), Wanted("c", ("true", "x"))))
+    assert [(each.observable, each.hosts) for each in rule.responses] == [("destination", Hosts("server")), ("user", Hosts("server"))]
+    mine = Alert("1", ("1",), 1, (), "", None, None, None, {"data": {"my": {"client": "203.0.113.9"}, "srcip": "203.0.113.10"}})
+    assert (find(mine, "address", policy.table).value, find(mine, "address").value) == ("203.0.113.9", "203.0.113.10")
+
+
+def test_each_observable_that_a_kind_may_act_on_is_looked_for_somewhere() -> None:
+    assert {observable for kind in KINDS.values() for observable in kind.observables} <= {field.kind for field in FIELDS}
+
+
+def test_errors_have_their_lines_and_come_in_their_order() -> None:
+    lines = {"": 1, "rules": 1, "rules[0]": 2, "rules[0].match": 3, "rules[0].match.level": 4, "mode": 9}
+    policy = changed("rules.0.match", {"level": 99, "mitre": ["x"]})
+    policy["mode"] = "maybe"
+    del policy["rules"][0]["name"]
+    none, flaws = examine_policy(policy, lines=lines)
+    assert none is None
+    assert [(flaw.line, flaw.key) for flaw in flaws] == [(2, "rules[0].name"), (3, "rules[0].match.mitre[0]"), (4, "rules[0].match.level"), (9, "mode")]
+    assert str(flaws[0]) == "line 2: rules[0].name: None: it must be text of 1 to 100 printable characters"
+
+
 def test_policy_and_engine_know_the_same_kinds_and_backends() -> None:
     assert tuple(KINDS) == ENGINE_KINDS == (FirewallDrop.name, DisableAccount.name)
     assert tuple(KINDS[FirewallDrop.name].backends) == ("auto", *BACKENDS)
@@ -245,9 +409,9 @@ YAML = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers() | st.booleans() | st.none(), inner, max_size=3),
     max_leaves=8,
 )
-PLACES = ["mode", "rules", "rules.0", "rules.0.name", "rules.0.match", "rules.0.responses"]
-PLACES += [f"rules.0.match.{key}" for key in ("rule_ids", "level", "groups")]
-OPTIONS = ["response", "timeout", "repeated_offenders", "until", "permanent", "hosts", "reason", "backend", "override", "end_sessions"]
+PLACES = ["mode", "rules", "max_age", "observables", "allow", "breakers", "rules.0", "rules.0.name", "rules.0.match", "rules.0.responses"]
+PLACES += [f"rules.0.match.{key}" for key in ("rule_ids", "level", "groups", "mitre", "agents", "fields")]
+OPTIONS = ["response", "observable", "timeout", "repeated_offenders", "until", "permanent", "hosts", "reason", "backend", "override", "end_sessions"]
 
 
 @given(YAML)
