@@ -68,7 +68,7 @@ class Expect:
 DONE = Expect("zero", "gained", True)
 STANDS = Expect("zero", "same", True)
 LIFTED = Expect("zero", "lost", True)
-IDLE = Expect("zero", "same", None)
+IDLE = Expect("zero", "same", False)
 ABORTED = Expect("zero", "same", False)
 REFUSED = Expect("other", "same", False)
 HONEST = Expect("honest", "either", None)
@@ -76,12 +76,19 @@ HONEST = Expect("honest", "either", None)
 
 @dataclass(frozen=True)
 class Case:
-    """`before`: the target is put into force first, by a plain message. `only`: for executables that act on this kind of target."""
+    """`before`: the target is put into force first, by a plain message (`five`: of Wazuh 5); `over`: and its time has run out.
+
+    `only`: for executables that act on this kind.
+
+    How long it is to stand is said as this program's executables take it: timeout=2s among the extra arguments.
+    """
 
     name: str
     steps: Sequence[Step]
     expect: Expect
     before: bool = False
+    five: bool = False
+    over: bool = False
     only: str = ""
     respell: Callable[[str], str] | None = None
 
@@ -230,6 +237,7 @@ def long_form(address: str) -> str:
 ADD, DELETE, ENABLE, DISABLE = v4(), v4("delete"), v5(), v5("disable")
 CONTINUE, ABORT = answer("continue"), answer("abort")
 STATELESS = v5(wazuh__active_response__type="stateless", wazuh__active_response__stateful_timeout=ABSENT)
+SHORT = v4(parameters__extra_args=["timeout=2s"])
 CONTINUE5, ABORT5 = v5("continue"), v5("abort")
 
 # --- the protocol -----------------------------------------------------------------------------------------------------------------------------
@@ -239,12 +247,15 @@ DIALOGUES = (
     Case("4.x: add, abort", (ADD, Do.KEYS, ABORT), ABORTED),
     Case("4.x: add of what stands", (ADD, Do.KEYS, CONTINUE), STANDS, before=True),
     Case("4.x: abort of what stands leaves it", (ADD, Do.KEYS, ABORT), ABORTED, before=True),
+    Case("4.x: abort of what is over", (ADD, Do.KEYS, ABORT), DONE, before=True, over=True, only=ADDRESS),
+    Case("4.x: add of what is over", (ADD, Do.KEYS, CONTINUE), DONE, before=True, over=True, only=ADDRESS),
+    Case("4.x: delete of what is over", (DELETE,), IDLE, before=True, over=True, only=ADDRESS),
     Case("4.x: delete", (DELETE,), LIFTED, before=True),
     Case("4.x: delete of what does not stand", (DELETE,), IDLE),
     Case("5.x: enable, continue", (ENABLE, Do.KEYS, CONTINUE5), DONE),
     Case("5.x: enable, abort", (ENABLE, Do.KEYS, ABORT5), ABORTED),
-    Case("5.x: enable of what stands", (ENABLE, Do.KEYS, CONTINUE5), STANDS, before=True),
-    Case("5.x: disable", (DISABLE,), LIFTED, before=True),
+    Case("5.x: enable of what stands", (ENABLE, Do.KEYS, CONTINUE5), STANDS, before=True, five=True),
+    Case("5.x: disable", (DISABLE,), LIFTED, before=True, five=True),
     Case("5.x: disable of what does not stand", (DISABLE,), IDLE),
     Case("5.x: a stateless response", (STATELESS, Do.KEYS, CONTINUE5), DONE),
     Case("4.x with 5.x's word for delete", (v4("disable"),), REFUSED, before=True),

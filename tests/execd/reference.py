@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An executable that keeps to the protocol, and ways to break it, so that the suite itself is tested. Arguments: the way, or `good`.
 
-What it puts into force is a file with the target's name in `effects/` of the directory that it is called in.
+What it puts into force is a file with the target's name in `effects/` of the directory that it is called in; dated into the future, it stands until then.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def understand(message: Mapping[str, Any]) -> tuple[str, str]:
     four = "parameters" in message
     if not isinstance(verb, str) or verb not in (("add", "delete") if four else ("enable", "disable")):
         raise Bad("unknown command")
-    if four and (type(message.get("version")) is not int or message["version"] != 1):
+    if four and (isinstance(message.get("version"), bool) or message.get("version") != 1):
         raise Bad("unknown version")
     named = part(part(message["parameters"], "alert"), "data").get("srcip") if four else part(message, "source").get("ip")
     if not isinstance(named, str) or not re.fullmatch(r"[0-9a-fA-F.:]+", named):
@@ -75,12 +75,25 @@ def understand(message: Mapping[str, Any]) -> tuple[str, str]:
     return verb, str(address)
 
 
-def effect(target: str, wanted: bool) -> None:
+def effect(target: str, wanted: bool, seconds: float = 3600) -> None:
     path = os.path.join(EFFECTS, target.replace(":", "_"))
     if wanted:
         open(path, "w", encoding="utf-8").close()
+        os.utime(path, (time.time() + seconds,) * 2)
     elif os.path.exists(path):
         os.unlink(path)
+
+
+def end(target: str) -> float:
+    """When what was put into force is or was over; 0 when it never was, or was taken away."""
+    path = os.path.join(EFFECTS, target.replace(":", "_"))
+    return os.stat(path).st_mtime if os.path.exists(path) else 0.0
+
+
+def lifetime(message: Mapping[str, Any]) -> float:
+    words = part(message, "parameters").get("extra_args")
+    found = [re.fullmatch(r"timeout=([0-9]+)s", str(word)) for word in words] if isinstance(words, list) else []
+    return next((float(each[1]) for each in found if each), 3600)
 
 
 def exchange(target: str, way: str) -> bool | None:
@@ -109,13 +122,17 @@ def run(way: str) -> int:
     if way == "shell":
         os.system(f"true {part(message['parameters'], 'alert').get('full_log')}")  # noqa: S605 (the mistake)
     wanted = VERBS[verb]
-    if wanted and not exchange(target, way):
+    over = 0 < end(target) <= time.time() and way != "forgets ends"
+    if wanted and not exchange(target, way) and not over:
         log("Aborted")
+        return 0
+    if not wanted and end(target) <= time.time():
+        log(json.dumps(message) if way == "echoes everything" else "Nothing stands")
         return 0
     if way == "slow":
         time.sleep(1.5)
     if way != "does nothing":
-        effect(target, wanted)
+        effect(target, wanted, lifetime(message))
     if way == "hits a neighbour":
         effect("192.0.2.7", wanted)
     if way != "echoes first":

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .called import Called
-from .cases import ADDRESS, ADDRESS6, CANARY, CASES, CONTINUE, DELETE, EVALUATED, Case, Do, Expect, Pieces, Step, Subject, v4
+from .cases import ADDRESS, ADDRESS6, CANARY, CASES, CONTINUE, DELETE, EVALUATED, SHORT, Case, Do, Expect, Pieces, Step, Subject, v4, v5
 
 PREFIX = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d active-response/bin/\S+: ")
 """What Wazuh's decoder ar_log_json wants a line to begin with."""
@@ -87,13 +87,16 @@ class Suite:
         """Runs one case; no complaint means that it holds. What it put into force is taken away again."""
         subject = self.subject(case)
         if case.before:
-            first = self._play((v4(), Do.KEYS, CONTINUE), Subject(self.kind, subject.target, subject.number, subject.target))
+            message = SHORT if case.over else v5() if case.five else v4()
+            first = self._play((message, Do.KEYS, CONTINUE), Subject(self.kind, subject.target, subject.number, subject.target))
             if first.complaints or first.gained != {subject.target}:
                 why = [*first.complaints, *judged_effect(Expect("zero", "gained", True), subject, first)]
                 return Verdict(case.name, [f"{subject.target} cannot be put into force before the case: {each}" for each in why], first.seconds)
+        if case.over and _wait(lambda: subject.target not in self.effects(), time.monotonic()) is None:
+            return Verdict(case.name, [f"{subject.target} was to stand for 2 s, and is in force {PATIENCE:g} s later"], first.seconds)
         seen = self._play(case.steps, subject)
         complaints = [*seen.complaints, *self._judged(case, subject, seen)]
-        if subject.target in (seen.gained if not case.before else {subject.target} - seen.lost):
+        if subject.target in (seen.gained if case.over or not case.before else {subject.target} - seen.lost):
             self._play((DELETE,), Subject(self.kind, subject.target, subject.number, subject.target))
         return Verdict(case.name, complaints, seen.seconds)
 
@@ -110,7 +113,7 @@ class Suite:
         return Seen(complaints, code, seconds, _tail(self.log, size), after - before, before - after)
 
     def _judged(self, case: Case, subject: Subject, seen: Seen) -> Iterator[str]:
-        yield from judged_code(case.expect, subject, seen, case.before)
+        yield from judged_code(case.expect, subject, seen, case.before and not case.over)
         yield from judged_effect(case.expect, subject, seen)
         yield from judged_log(case.expect, seen.log)
         if seen.seconds > self.limit:

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.execd.put import put_suite
 from tests.integration.modules import module
 from tests.integration.test_agent_role import deploy, riposte, run_deploy, seconds_left, trace
-from tests.integration.wazuh_tree import HOME, lay_agent, lay_manager, snapshot
+from tests.integration.test_execd import DRIVER, Execd
+from tests.integration.wazuh_tree import HOME, NOTES, lay_agent, lay_manager, snapshot, starts
 from tests.lab import Host, Lab
 
 BIN = f"{HOME}/active-response/bin"
@@ -60,6 +62,20 @@ ln -sf {PROGRAM} default-firewall-drop
 ln -s {PROGRAM} .4711.1700000000.25.tmp
 ln disable-account {KEPT}/.4711.1700000000.1234567.tmp
 """
+
+# The daemon's stand-in as Wazuh's service, and an executable of Wazuh's that says its keys, so that the daemon remembers what it began.
+UNIT = f"[Service]\nExecStart=PYTHON {DRIVER} {HOME}\nKillMode=process\n"
+OWN = """#!/bin/sh
+read -r line
+echo "$line" | grep -o '"command":"[a-z]*"' >> logs/own.log
+case "$line" in
+*'"command":"add"'*)
+    echo '{"version":1,"origin":{"name":"firewall-drop","module":"active-response"},"command":"check_keys","parameters":{"keys":["203.0.113.9"]}}'
+    read -r line
+    ;;
+esac
+"""
+RESTARTED = ["stop", "start"]
 
 # A run that was killed after it gave one back.
 HALF_GIVEN = f"mv -f {KEPT}/firewall-drop {BIN}/firewall-drop"
@@ -113,11 +129,10 @@ def after_an_upgrade(host: Host, *names: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def wazuh(lab: Lab, fresh_host: Host) -> Host:
-    """A host with Wazuh's agent on it, which Ansible has visited before."""
-    lay_agent(fresh_host)
-    module(lab, fresh_host, "ansible.builtin.command", argv=["true"])
-    return fresh_host
+def wazuh(host: Host) -> Host:
+    """The module's host, with a new agent of Wazuh's on it; the role may have been there before."""
+    lay_agent(host)
+    return host
 
 
 @pytest.fixture(scope="module")
@@ -132,8 +147,10 @@ def served(lab: Lab, host: Host) -> Host:
 
 
 @pytest.mark.on("bookworm", "trixie")
-def test_wazuhs_tree_is_byte_identical_after_the_role_has_come_and_gone(lab: Lab, wazuh: Host) -> None:
-    host, (core, tick) = wazuh, {"bookworm": ("newest", "auto"), "trixie": ("2.16", "cron")}[wazuh.suite]
+def test_wazuhs_tree_is_byte_identical_after_the_role_has_come_and_gone(lab: Lab, fresh_host: Host) -> None:
+    host, (core, tick) = fresh_host, {"bookworm": ("newest", "auto"), "trixie": ("2.16", "cron")}[fresh_host.suite]
+    lay_agent(host)
+    module(lab, host, "ansible.builtin.command", argv=["true"])  # what Ansible itself leaves is there before and after
 
     def run(*words: str, state: str = "present") -> list[str]:
         return deploy(lab, host, *words, core=core, riposte_agent_tick=tick, riposte_agent_state=state)
@@ -141,14 +158,16 @@ def test_wazuhs_tree_is_byte_identical_after_the_role_has_come_and_gone(lab: Lab
     upgraded = after_an_upgrade(host, *TAKEN[:2])
     before, around, own = tree(host), trace(host), facts(host, BIN, *TAKEN)
     foreseen = run("--check", "--diff")
-    assert (tree(host), trace(host)) == (before, around)
+    assert (tree(host), trace(host), starts(host, "agent")) == (before, around, [])
     done = run()
     assert foreseen[-4:] == done[-4:] == [LIFETIMES, "Make the directory in which Wazuh's own are kept", *TAKE_OVER]
     assert links(host) == sorted(TAKEN)
     assert facts(host, KEPT, *TAKEN) == own
     assert shell(host, f"stat -c '%a %U:%G' {KEPT} /etc/riposte/wazuh.conf") == "750 root:wazuh\n600 root:root\n"
     assert riposte(host, "check").rc == 0
-    assert run() == run("--check") == []
+    assert starts(host, "agent") == RESTARTED
+    assert run() == []
+    assert starts(host, "agent") == RESTARTED
 
     upgrade(host, *TAKEN[:2])
     newer, standing = facts(host, BIN, *TAKEN[:2]), tree(host)
@@ -157,13 +176,15 @@ def test_wazuhs_tree_is_byte_identical_after_the_role_has_come_and_gone(lab: Lab
     assert run() == TAKE_OVER
     assert links(host) == sorted(TAKEN)
     assert facts(host, KEPT, *TAKEN[:2]) == newer
-    assert run() == []
+    assert starts(host, "agent") == 2 * RESTARTED
 
     standing = tree(host)
     foreseen = run("--check", state="absent")
     assert tree(host) == standing
     assert run(state="absent") == foreseen
     assert {"Give Wazuh's own back", "Take out the directory in which they were kept"} < set(foreseen)
+    assert starts(host, "agent") == 3 * RESTARTED
+    shell(host, f"rm -r {NOTES}")
     assert (tree(host), trace(host)) == (upgraded, around)
     assert run(state="absent") == []
 
@@ -173,50 +194,85 @@ def test_giving_back_wazuhs_part_leaves_the_rest_and_no_moment_without_an_execut
     wazuh.inside(["systemd-run", "--unit=watch", "--property=StandardOutput=file:/tmp/seen", wazuh.python, "-c", WATCH])
     deploy(lab, wazuh)
     assert links(wazuh) == sorted(TAKEN)
-    given = ["Take out the file of lifetimes", "Give Wazuh's own back", "Take out the directory in which they were kept"]
+    given = ["Give Wazuh's own back", "Take out the directory in which they were kept", "Take out the file of lifetimes"]
     assert deploy(lab, wazuh, riposte_agent_wazuh="absent") == given
     assert tree(wazuh) == before
     assert deploy(lab, wazuh, riposte_agent_wazuh="absent") == []
     assert riposte(wazuh, "check").rc == 0
     assert not wazuh.exists("/etc/riposte/wazuh.conf")
-    deploy(lab, wazuh)
-    deploy(lab, wazuh, riposte_agent_state="absent")
-    assert tree(wazuh) == before
 
     wazuh.put("/tmp/enough", "")
     wazuh.wait_for(lambda: "looks:" in wazuh.read("/tmp/seen"), "the watcher to end", timeout=10)
     assert re.fullmatch(r"looks: \d{4,}\n", wazuh.read("/tmp/seen"))
 
 
+def test_what_an_executable_began_it_ends_itself_when_it_is_replaced(lab: Lab, wazuh: Host) -> None:
+    put_suite(wazuh)
+    wazuh.put(f"{BIN}/firewall-drop", OWN, mode=0o750)
+    wazuh.put(f"{HOME}/etc/shared/ar.conf", "firewall-drop600 - firewall-drop - 600\n")
+    wazuh.put("/etc/systemd/system/wazuh-agent.service", UNIT.replace("PYTHON", wazuh.python))
+    shell(wazuh, f"mkdir -p {HOME}/queue/alerts; systemctl stop wazuh-agent; systemctl daemon-reload; systemctl start wazuh-agent")
+    execd = Execd(wazuh)
+    wazuh.wait_for(lambda: "Started" in execd.said(), "the daemon to start")
+
+    execd.alert("firewall-drop600", "203.0.113.9")
+    execd.wait_codes(0)
+    deploy(lab, wazuh)
+    assert wazuh.read(f"{HOME}/logs/own.log").split() == ['"command":"add"', '"command":"delete"']
+    assert execd.results() == []
+
+    execd.alert("firewall-drop600", "203.0.113.9")
+    execd.wait_codes(0, 0, 0)
+    assert seconds_left(wazuh, "203.0.113.9")
+    deploy(lab, wazuh, riposte_agent_wazuh="absent")
+    assert execd.outcomes() == ["done", "released"]
+    assert seconds_left(wazuh, "203.0.113.9") is None
+    assert len(wazuh.read(f"{HOME}/logs/own.log").split()) == 2
+    assert shell(wazuh, "systemctl is-active wazuh-agent") == "active\n"
+    wazuh.inside(["systemctl", "stop", "wazuh-agent"])
+
+
 def test_what_a_killed_run_left_is_finished_and_no_original_is_lost(lab: Lab, wazuh: Host) -> None:
     before, own = tree(wazuh), facts(wazuh, BIN, *TAKEN)
     shell(wazuh, HALF_TAKEN)
-    deploy(lab, wazuh)
+    deploy(lab, wazuh, riposte_agent_wazuh_restart=False)
+    assert starts(wazuh, "agent") == []
     assert links(wazuh) == sorted(TAKEN)
     assert facts(wazuh, KEPT, *TAKEN) == own
     assert shell(wazuh, f"find {HOME}/active-response -name '.*'") == ""
 
-    shell(wazuh, HALF_GIVEN)
+    shell(wazuh, f"{HALF_GIVEN}; systemctl stop wazuh-agent; echo wazuh-agent.service > /run/riposte-stopped-wazuh")
     deploy(lab, wazuh, riposte_agent_wazuh="absent")
+    assert starts(wazuh, "agent") == RESTARTED  # what it had stopped
     assert tree(wazuh) == before
     assert facts(wazuh, BIN, *TAKEN) == own
 
 
-def test_what_wazuh_replaced_itself_is_what_stays(lab: Lab, wazuh: Host) -> None:
+def test_what_wazuh_replaced_or_dropped_itself_is_not_brought_back(lab: Lab, wazuh: Host) -> None:
+    """Where Wazuh runs without a unit, too."""
+    shell(wazuh, f"systemctl stop wazuh-agent; rm -r {NOTES}; sed -i s/wazuh-analysisd.is/wazuh-execd\\ is/ {HOME}/bin/wazuh-control")
     upgraded = after_an_upgrade(wazuh, *TAKEN[:1])
     deploy(lab, wazuh)
+    assert starts(wazuh, "agent") == RESTARTED
     upgrade(wazuh, *TAKEN[:1])
-    deploy(lab, wazuh, riposte_agent_state="absent")
-    assert tree(wazuh) == upgraded
+    shell(wazuh, f"rm {BIN}/{TAKEN[1]} {BIN}/{TAKEN[2]}")
+    deploy(lab, wazuh, riposte_agent_wazuh_executables=TAKEN[:2])
+    assert shell(wazuh, f"ls {KEPT}").split() == TAKEN[:1]
+    assert links(wazuh) == sorted(TAKEN[:2])
+    deploy(lab, wazuh, riposte_agent_wazuh="absent")
+    assert tree(wazuh) == {path: seen for path, seen in upgraded.items() if path.rpartition("/")[2] not in TAKEN[1:]}
 
 
 def test_a_wazuh_that_was_uninstalled_leaves_nothing_of_ours(lab: Lab, wazuh: Host) -> None:
     deploy(lab, wazuh)
     shell(wazuh, f"rm -r {BIN}")
     left = tree(wazuh)
-    assert deploy(lab, wazuh) == ["Take out the file of lifetimes", "Take out what was kept aside for a Wazuh that is gone"]
+    assert deploy(lab, wazuh) == ["Take out what was kept aside for a Wazuh that is gone", "Take out the file of lifetimes"]
     assert tree(wazuh) == {path: seen for path, seen in left.items() if "riposte-kept" not in path}
     assert deploy(lab, wazuh) == []
+    lay_agent(wazuh)
+    shell(wazuh, f"rm -r {BIN}")  # it is elsewhere
+    assert "WARNING: this host has a Wazuh, but /var/ossec/active-response/bin is no directory" in run_deploy(lab, wazuh, "--check").stdout
 
 
 def test_names_that_wazuh_never_had_are_taken_out_and_an_owners_link_comes_back(lab: Lab, wazuh: Host) -> None:
@@ -226,13 +282,11 @@ def test_names_that_wazuh_never_had_are_taken_out_and_an_owners_link_comes_back(
     deploy(lab, wazuh)
     assert links(wazuh) == sorted([*TAKEN, "block-ip"])
     assert shell(wazuh, f"ls {KEPT}").split() == ["block-ip", "disable-account", "firewall-drop"]
-    assert deploy(lab, wazuh) == []
 
     deploy(lab, wazuh, riposte_agent_wazuh_executables=["disable-account"])
     assert links(wazuh) == ["disable-account"]
     assert shell(wazuh, f"ls {KEPT}").split() == ["disable-account"]
     assert not wazuh.exists(f"{BIN}/default-firewall-drop")
-    assert deploy(lab, wazuh, riposte_agent_wazuh_executables=["disable-account"]) == []
     deploy(lab, wazuh, riposte_agent_state="absent")
     assert tree(wazuh) == before
 
@@ -254,14 +308,16 @@ def test_one_run_sets_up_a_manager_and_its_own_agent_and_another_takes_both_away
 
 
 def test_wazuh_is_answered_with_the_lifetime_of_the_role(lab: Lab, served: Host) -> None:
-    assert deploy(lab, served, riposte_agent_wazuh_lifetimes={"firewall-drop": {"timeout": "20m", "repeated_offenders": ["30m", "1d"]}}) == [LIFETIMES]
+    lifetimes = {"firewall-drop": {"timeout": "20m", "repeated_offenders": ["30m", "1d"]}, "disable-account": {"end_sessions": True}}
+    assert deploy(lab, served, riposte_agent_wazuh_lifetimes=lifetimes) == [LIFETIMES]
+    assert "[disable-account]\nend_sessions = true\n" in served.read("/etc/riposte/wazuh.conf")
     answered = served.inside(["sh", "-c", f"cd {HOME} && active-response/bin/firewall-drop"], input=f"{ADD}\n{CONTINUE}\n", check=False)
     assert (answered.rc, json.loads(answered.stdout)["parameters"]) == (0, {"keys": ["203.0.113.9"]}), answered.stderr
     left = seconds_left(served, "203.0.113.9")
     assert left is not None
     assert 1140 < left <= 1200
     [standing] = json.loads(riposte(served, "list", "--json").stdout)["responses"]
-    assert standing["origin"] == "wazuh-execd"
+    assert standing["origin"] == "wazuh-execd/firewall-drop"
     assert '{"riposte"' in served.read(LOG)
     assert riposte(served, "release", "203.0.113.9").rc == 0
 
@@ -271,7 +327,7 @@ def test_lifetimes_are_judged_before_they_replace_the_old_ones(lab: Lab, served:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"riposte_agent_wazuh_timeout": "soon"}, "[wazuh] timeout: "),
         ({"riposte_agent_wazuh_lifetimes": {"firewall-drop": {"timeout": "1h", "permanent": True}}}, "[firewall-drop] permanent"),
-        ({"riposte_agent_wazuh_lifetimes": {"firewall-drop": {"timeuot": "1h"}}}, "timeuot"),
+        ({"riposte_agent_wazuh_lifetimes": {"firewall-drop": {"end_sessions": True}}}, "firewall-drop.end_sessions"),
         ({"riposte_agent_wazuh_lifetimes": {"route-null": {"timeout": "1h"}}}, "route-null"),
         ({"riposte_agent_wazuh_executables": ["route-null"]}, "route-null"),
     ]
@@ -291,7 +347,7 @@ def test_without_wazuh_the_role_says_so_when_it_is_asked_for(lab: Lab, served: H
 def test_the_role_takes_over_what_the_program_answers_and_no_more(tmp_path: Path) -> None:
     program = tmp_path / "riposte"
     subprocess.run([sys.executable, ROLE / "files/build.py", program], check=True)
-    table = "import json; from riposte.wazuh import EXECUTABLES; print(json.dumps({name: each.response for name, each in EXECUTABLES.items()}))"
+    table = "import json; from riposte.executables import EXECUTABLES; print(json.dumps({name: each.response for name, each in EXECUTABLES.items()}))"
     answered = json.loads(subprocess.run([sys.executable, "-c", table], env={"PYTHONPATH": str(program)}, capture_output=True, check=True).stdout)
     options = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
     names = options["riposte_agent_wazuh_executables"]

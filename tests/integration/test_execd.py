@@ -25,6 +25,7 @@ DRIVER = f"{PLACE}/tests/execd/driver.py"
 LOG = f"{HOME}/logs/active-responses.log"
 LEDGER = "/var/lib/riposte/ledger.sqlite3"
 STRANGERS = ("198.51.100.7", "198.51.100.8")
+ORIGIN = "wazuh-execd/firewall-drop"
 LOCKED = "passwd -Sa | awk '$2 == \"L\" { print $1 }'"
 ROOMY = {"riposte_agent_responses_per_minute": 1000000, "riposte_agent_accounts_per_hour": 1000000}
 
@@ -163,6 +164,7 @@ def execd(agent: Execd) -> Iterator[Execd]:
     agent.kill()
     for each in standing(agent.host):
         riposte(agent.host, "release", each["target"])
+    riposte(agent.host, "tick")  # what ran out is told now, not in the next test
     assert standing(agent.host) == []
 
 
@@ -208,7 +210,7 @@ def test_an_alert_blocks_and_the_daemons_delete_ends_it(execd: Execd, attacker: 
     wait_blocked(execd, attacker)
     assert reaches(visitor, execd.host) == "open"
     [row] = standing(execd.host)
-    assert (row["origin"], row["alert_id"], row["target"], row["in_force"]["blocked"]) == ("wazuh-execd", alert, attacker.address4, True)
+    assert (row["origin"], row["alert_id"], row["target"], row["in_force"]["blocked"]) == (ORIGIN, alert, attacker.address4, True)
     left = seconds_left(execd.host, attacker.address4)
     assert left is not None
     assert 580 < left <= 600  # the message does not say which of the two it is
@@ -230,7 +232,8 @@ def test_wazuh_5_the_same(execd: Execd, attacker: Peer, visitor: Peer) -> None:
     assert reaches(visitor, execd.host) == "open"
     wait_open(execd, attacker, 20)
     execd.wait_codes(0, 0)
-    assert execd.echoes() == ["enable", "disable"]
+    freed = execd.outcomes().count("released")  # by the daemon, where the kernel has not ended it already
+    assert execd.echoes() == ["enable", *["disable"] * freed]
     assert standing(execd.host) == []
     execd.alert("block-ip", STRANGERS[0], five={"type": "stateful", "stateful_timeout": 0})
     execd.wait_codes(0, 0, 0)
@@ -250,6 +253,20 @@ def test_a_repeat_is_aborted_and_moves_no_end(execd: Execd) -> None:
     assert execd.outcomes() == ["done", "unchanged"]
     assert "abort" in execd.results()[1]["message"]
     assert execd.echoes() == ["add"]
+
+
+def test_a_repeat_after_the_end_is_answered_though_the_daemon_aborts(execd: Execd, attacker: Peer) -> None:
+    """The daemon remembers it for longer than it stands."""
+    execd.start("firewall-drop600 - firewall-drop - 600")
+    execd.alert("firewall-drop600", attacker.address4, args=["timeout=2s"])
+    execd.wait_codes(0)
+    wait_open(execd, attacker, 10)
+    execd.alert("firewall-drop600", attacker.address4, args=["timeout=30m"])
+    execd.wait_codes(0, 0)
+    assert reaches(attacker, execd.host) == "timeout"
+    assert [each for each in execd.outcomes() if each != "expired"] == ["done", "done"]
+    assert execd.outcomes().count("expired") == 1  # by whichever run met it first
+    assert execd.echoes() == ["add", "add"]
 
 
 def test_a_command_without_a_timeout_is_not_for_ever_unless_that_is_asked_for(execd: Execd) -> None:
@@ -279,6 +296,9 @@ def test_the_ledger_remembers_offences_that_the_daemon_forgets(execd: Execd) -> 
             execd.alert("firewall-drop2", "198.51.100.77")
             execd.host.wait_for(lambda number=number: execd.outcomes().count("done") == number + 1, "the block")  # type: ignore[misc]
             seen.append(seconds_left(execd.host, "198.51.100.77") or 0)
+            if number == 1:  # the daemon takes it for the first offence, and wants it ended so soon
+                assert "longer than the 2s" in execd.wait_outcome("kept")["message"]
+                assert seconds_left(execd.host, "198.51.100.77")
             riposte(execd.host, "release", "198.51.100.77")
             execd.kill()
             execd.again()
@@ -388,7 +408,7 @@ def test_ansible_sees_and_releases_what_wazuh_began(lab: Lab, execd: Execd, atta
     alert = execd.alert("firewall-drop30", attacker.address4)
     execd.wait_codes(0)
     [seen] = module(lab, execd.host, "response_info")["responses"]
-    assert (seen["target"], seen["origin"], seen["alert_id"], seen["in_force"]["blocked"]) == (attacker.address4, "wazuh-execd", alert, True)
+    assert (seen["target"], seen["origin"], seen["alert_id"], seen["in_force"]["blocked"]) == (attacker.address4, ORIGIN, alert, True)
     again = module(lab, execd.host, "firewall_drop", targets=[attacker.address4], timeout="10m")
     assert (again["changed"], again["responses"][0]["outcome"]) == (False, "unchanged")
     gone = module(lab, execd.host, "firewall_drop", targets=[attacker.address4], state="absent")
@@ -409,10 +429,14 @@ def test_wazuh_meets_what_ansible_began(lab: Lab, execd: Execd, attacker: Peer) 
     assert execd.outcomes() == ["unchanged"]
     assert "in force already" in execd.results()[0]["message"]
     assert execd.echoes() == ["add"]
-    execd.stop()
-    assert reaches(attacker, execd.host) == "open"
+    execd.stop()  # sends the delete
+    execd.wait_codes(0, 0)
+    assert execd.outcomes() == ["unchanged", "kept"]
+    assert f"begun by ansible, not by {ORIGIN}" in execd.results()[1]["message"]
+    assert execd.echoes() == ["add"]
+    assert reaches(attacker, execd.host) == "timeout"
     gone = module(lab, execd.host, "firewall_drop", targets=[attacker.address4], state="absent")
-    assert gone["changed"] is False
+    assert (gone["changed"], reaches(attacker, execd.host)) == (True, "open")
 
 
 # --- what is not done is said -------------------------------------------------------------------------------------------------------------
@@ -446,6 +470,10 @@ def test_without_a_firewall_nothing_is_called_blocked(execd: Execd, attacker: Pe
     assert execd.outcomes() == ["failed"]
     assert execd.echoes() == []
     assert reaches(attacker, execd.host) == "open"
+    execd.alert("firewall-drop600", attacker.address4)  # on the daemon's list, so it aborts
+    execd.wait_codes(1, 0)
+    assert (execd.outcomes(), execd.echoes()) == (["failed", "done"], ["add"])
+    assert reaches(attacker, execd.host) == "timeout"
 
 
 def test_no_log_stops_no_response(execd: Execd, attacker: Peer) -> None:
@@ -522,7 +550,7 @@ def test_100_alerts_at_once_are_all_in_force_and_the_ledger_is_consistent(lab: L
     assert done["in force after"] < 15
     integrity, rows = json.loads(fresh_host.inside([fresh_host.python, "-c", LEDGER_LOOK]).stdout)
     assert integrity == [["ok"]]
-    assert rows == [[target, "standing", "wazuh-execd", 1] for target in done["targets"]]
+    assert rows == [[target, "standing", ORIGIN, 1] for target in done["targets"]]
     riposte(fresh_host, "tick")
     assert [row["in_force"]["blocked"] for row in standing(fresh_host)] == [True] * 100
     assert riposte(fresh_host, "check").rc == 0

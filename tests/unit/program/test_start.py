@@ -98,6 +98,14 @@ def test_what_somebody_else_could_have_written_is_not_run(place: Place, spoil: s
     assert place.start() == ("zipimporter 0" if spoil == "writable directory" else "Compiled 0")
 
 
+def test_the_daemons_patience_is_counted_from_the_first_moment(place: Place) -> None:
+    code = START.replace("code = start(kept)", "import riposte.cli; riposte.cli.main = lambda argv, begun: print(begun) or 0; code = start(kept)")
+    argv = [sys.executable, "-IS", "-c", f"import time; print(time.monotonic()){code}", str(place.program), str(place.kept)]
+    first, begun = map(float, subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split())
+    loaded = float(subprocess.run([sys.executable, "-c", "import time; print(time.monotonic())"], capture_output=True, text=True, check=True).stdout)
+    assert first <= begun < loaded
+
+
 def test_a_full_disk_only_makes_it_slower(place: Place) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")

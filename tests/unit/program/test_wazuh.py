@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.program.little_host import SHADOW
+from ansible_collections.riposte.active_response.plugins.module_utils.host.engine import Engine
+from ansible_collections.riposte.active_response.plugins.module_utils.host.response import Request
+from tests.unit.program.little_host import SHADOW, no_program
 from tests.unit.program.test_build import ROOT
 from tests.unit.program.wazuh_host import ABORT, ALERT, CONTINUE, WazuhHost, message, message5, wait_for
 
@@ -38,17 +40,17 @@ def test_an_alert_locks_its_account_and_wazuh_is_told_after_the_fact(host: Wazuh
     result = host.result()
     assert (result["version"], result["outcome"], result["response"], result["target"]) == (1, "done", "disable_account", "mallory")
     assert result["alert_id"] == "1700.42"
-    assert host.run("why", result["id"]).stdout.count("asked for by wazuh-execd") == 1
+    assert host.run("why", result["id"]).stdout.count("asked for by wazuh-execd/disable-account\n") == 1
 
 
 def test_a_delete_gives_back_exactly_what_was_there_and_again_is_no_failure(host: WazuhHost) -> None:
     host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
-    done = host.call(message("delete"))
+    done = host.call(message("delete", ALERT, "timeout=1h"))
     assert (done.returncode, done.stdout, host.shadow) == (0, "", SHADOW)
     assert host.result()["outcome"] == "released"
     assert host.call(message("delete")).returncode == 0
     assert (host.result()["outcome"], host.result()["message"]) == ("unchanged", "nothing stands for this target")
-    assert [each["command"] for each in host.echoes()] == ["add", "delete", "delete"]
+    assert [each["command"] for each in host.echoes()] == ["add", "delete"]  # the last one has unblocked nobody
 
 
 def test_wazuh_5_is_answered_the_same_way(host: WazuhHost) -> None:
@@ -73,7 +75,9 @@ def test_a_repeat_changes_nothing_and_says_since_when_it_stands(host: WazuhHost)
 def test_two_that_answer_one_alert_are_seen(host: WazuhHost) -> None:
     host.lock(end_sessions=True, alert_id="1700.42")
     host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
-    assert host.result()["message"].startswith("ansible has answered alert 1700.42 here before wazuh-execd")
+    assert host.result()["message"].startswith("ansible has answered alert 1700.42 here before wazuh-execd/disable-account:")
+    assert host.shadow.count("*riposte-") == 1
+    assert "-keep*" not in host.shadow  # as Ansible has it
 
 
 def test_what_the_daemon_calls_off_is_not_done(host: WazuhHost) -> None:
@@ -81,7 +85,111 @@ def test_what_the_daemon_calls_off_is_not_done(host: WazuhHost) -> None:
     assert (done.returncode, json.loads(done.stdout), host.shadow) == (0, KEYS, SHADOW)
     assert host.echoes() == []
     assert (host.result()["outcome"], host.result()["target"]) == ("unchanged", "mallory")
-    assert "aborted" in host.result()["message"]
+    assert host.result()["message"].startswith("aborted: ")
+    assert "nothing is known of it here" in host.result()["message"]
+
+
+def test_what_is_called_off_while_it_stands_stays_as_it_is(host: WazuhHost) -> None:
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    locked = host.shadow
+    assert host.call(message("add", {**ALERT, "id": "1700.43"}, "timeout=2h"), ABORT, after=60).returncode == 0
+    assert (host.shadow, host.result()["outcome"], host.result()["until"]) == (locked, "unchanged", host.results()[0]["until"])
+    assert "it is in force" in host.result()["message"]
+    assert [each["command"] for each in host.echoes()] == ["add"]
+
+
+@pytest.mark.parametrize("ticks", [False, True])
+def test_what_is_called_off_though_its_time_is_over_begins_anew(host: WazuhHost, ticks: bool) -> None:
+    """The daemon begins its own time anew with each repeat; what stands keeps its end."""
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    if ticks:
+        host.run("tick", after=3601)
+    assert host.call(message("add", {**ALERT, "id": "1700.43"}, "timeout=1h"), ABORT, after=3610).returncode == 0
+    assert host.result()["outcome"] == "done"
+    assert host.result()["alert_id"] == "1700.43"
+    assert left(host) == pytest.approx(3610 + 3600, abs=1)
+    assert [each["command"] for each in host.echoes()] == ["add", "add"]
+    assert "nothing is in force here" in host.notes()[-1]
+
+
+def test_what_is_called_off_though_it_vanished_is_restored(host: WazuhHost) -> None:
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    (host.root / "etc/shadow").write_text(SHADOW)
+    assert host.call(message("add", ALERT, "timeout=1h"), ABORT, after=60).returncode == 0
+    assert host.shadow != SHADOW
+    assert left(host) == pytest.approx(3600, abs=1)
+
+
+def test_what_was_released_stays_so_when_the_daemon_calls_a_repeat_off(host: WazuhHost) -> None:
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    host.run("release", "mallory")
+    assert host.call(message("add"), ABORT).returncode == 0
+    assert (host.shadow, host.result()["outcome"]) == (SHADOW, "unchanged")
+    assert "it was released here" in host.result()["message"]
+
+
+@pytest.mark.parametrize("reason", ["refused", "held", "failed", "disabled", "no account"])
+def test_what_was_never_done_is_tried_again_when_the_daemon_calls_a_repeat_off(host: WazuhHost, reason: str) -> None:
+    guard, disabled, shadow = (host.root / name for name in ("etc/riposte/guard.conf", "etc/riposte/disabled", "etc/shadow"))
+    if reason in ("refused", "held"):
+        guard.write_text("[never]\naccounts = mallory\n" if reason == "refused" else "[breaker]\naccounts_per_hour = 0\n")
+    elif reason == "failed":
+        guard.write_text("[never\n")
+    elif reason == "disabled":
+        disabled.touch()
+    else:
+        shadow.write_text(SHADOW.replace("mallory", "eve"))
+    expected = {"disabled": "refused", "no account": "failed"}.get(reason, reason)
+    for said in (CONTINUE, ABORT, ABORT):
+        assert host.call(message("add", ALERT, "timeout=1h"), said).returncode == 1
+        assert host.result()["outcome"] == expected
+    assert host.echoes() == []
+    for path in (guard, disabled):
+        path.unlink(missing_ok=True)
+    shadow.write_text(SHADOW)
+    assert host.call(message("add", ALERT, "timeout=1h"), ABORT).returncode == 0
+    assert (host.result()["outcome"], host.shadow != SHADOW) == ("done", True)
+
+
+def test_when_it_cannot_be_told_what_stands_a_call_off_is_no_success(host: WazuhHost) -> None:
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    ledger = host.root / "var/lib/riposte/ledger.sqlite3"
+    ledger.chmod(0o666)
+    for said in ([message("add"), ABORT], [message("delete")]):
+        assert host.call(*said).returncode == 1
+        assert host.result()["outcome"] == "failed"
+        assert "ledger.sqlite3" in host.result()["message"]
+
+
+# -- whose it is
+
+
+def test_an_account_keeps_what_it_runs_unless_the_hosts_owner_says_otherwise(host: WazuhHost) -> None:
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    assert "-keep*" in host.shadow
+    host.call(message("delete", ALERT, "timeout=1h"))
+    host.conf("[disable-account]\nend_sessions = true\n")
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    assert "*riposte-" in host.shadow
+    assert "-keep*" not in host.shadow
+
+
+def test_a_delete_ends_only_what_this_very_name_began(host: WazuhHost) -> None:
+    host.lock(alert_id="1700.42")
+    locked = host.shadow
+    assert host.call(message("add", ALERT, "timeout=1h"), CONTINUE).returncode == 0
+    assert host.call(message("delete", ALERT, "timeout=1h")).returncode == 0
+    assert (host.shadow, host.result()["outcome"], host.result()["until"]) == (locked, "kept", host.results()[0]["until"])
+    assert "begun by ansible, not by wazuh-execd/disable-account" in host.result()["message"]
+    assert [each["command"] for each in host.echoes()] == ["add"]
+
+
+def test_a_delete_of_what_the_ledger_has_lost_ends_nothing(host: WazuhHost) -> None:
+    host.call(message("add", ALERT, "timeout=1h"), CONTINUE)
+    locked = host.shadow
+    (host.root / "var/lib/riposte/ledger.sqlite3").unlink()
+    assert host.call(message("delete", ALERT, "timeout=1h")).returncode == 0
+    assert (host.shadow, host.result()["outcome"]) == (locked, "kept")
 
 
 @pytest.mark.parametrize(
@@ -214,6 +322,24 @@ def test_what_takes_longer_goes_on_in_the_background(host: WazuhHost) -> None:
     assert host.shadow != SHADOW
 
 
+def test_a_program_that_was_slow_to_start_keeps_the_daemon_waiting_no_longer(host: WazuhHost) -> None:
+    taken = []
+    with host.busy():
+        for _attempt in range(3):  # the machine has other things to do
+            process = host.start(age=10)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(f"{message('add', ALERT, 'timeout=1h')}\n".encode())
+            process.stdin.flush()
+            process.stdout.readline()
+            begun = time.monotonic()
+            process.communicate(f"{CONTINUE}\n".encode())
+            taken.append(time.monotonic() - begun)
+            assert process.returncode == 1
+    assert min(taken) < 0.6
+    wait_for(lambda: len(host.results()) == 3, "the results")
+
+
 def test_a_daemon_that_dies_takes_nothing_along(host: WazuhHost) -> None:
     with host.busy():
         process = host.start()
@@ -295,7 +421,7 @@ def test_a_repeated_offender_stands_longer(host: WazuhHost) -> None:
     for seconds in (60, 1800, 3600, 3600):
         host.call(message("add", ALERT, "timeout=60s"), CONTINUE)
         assert left(host) == pytest.approx(seconds, abs=1)
-        host.call(message("delete"))
+        host.run("release", "mallory")
         host.now += 1
 
 
@@ -325,13 +451,42 @@ def test_an_early_delete_ends_nothing_where_its_owner_says_so(host: WazuhHost) -
     assert host.result()["outcome"] == "unchanged"
 
 
+def test_a_delete_does_not_cut_a_repeated_offenders_time_short(host: WazuhHost) -> None:
+    """The daemon knows the first time's length only when it was killed in between."""
+    host.conf("[disable-account]\ntimeout = 10m\nrepeated_offenders = 1h\n")
+    host.call(message("add"), CONTINUE)
+    assert host.call(message("delete"), after=300).returncode == 0
+    assert host.result()["outcome"] == "released"
+    host.call(message("add"), CONTINUE, after=400)
+    locked = host.shadow
+    assert host.call(message("delete"), after=1001).returncode == 0
+    assert (host.shadow, host.result()["outcome"]) == (locked, "kept")
+    assert "longer than the 10m" in host.result()["message"]
+    assert host.call(message("delete"), after=3998).returncode == 0
+    assert (host.shadow, host.result()["outcome"]) == (SHADOW, "released")
+    assert [each["command"] for each in host.echoes()] == ["add", "delete", "add", "delete"]
+
+
+def test_what_others_made_longer_is_not_cut_short(host: WazuhHost) -> None:
+    host.call(message("add", ALERT, "timeout=10m"), CONTINUE)
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(host.now + 7200))
+    longer = Request("disable_account", ["mallory"], until=until, end_sessions=False)
+    Engine(no_program, host.paths, {}, session=False, clock=lambda: host.now).respond([longer])
+    assert host.call(message("delete", ALERT, "timeout=10m"), after=601).returncode == 0
+    assert (host.shadow != SHADOW, host.result()["outcome"]) == (True, "kept")
+    host.run("release", "mallory")
+    host.call(message("add", ALERT, "permanent"), CONTINUE)
+    assert host.call(message("delete", ALERT, "permanent"), after=601).returncode == 0
+    assert (host.shadow, host.result()["outcome"]) == (SHADOW, "released")
+
+
 # -- the log
 
 
 def test_a_log_that_is_missing_or_a_trap_stops_nothing(host: WazuhHost, tmp_path: Path) -> None:
     host.log.unlink()
-    done = host.call(message("add"), ABORT)
-    assert (done.returncode, host.log.exists()) == (0, False)
+    done = host.call("garbage")
+    assert (done.returncode, host.log.exists()) == (1, False)
     assert "No such file" in done.stderr
     victim = tmp_path / "victim"
     victim.write_text("")
@@ -339,8 +494,12 @@ def test_a_log_that_is_missing_or_a_trap_stops_nothing(host: WazuhHost, tmp_path
     assert host.call(message("add", ALERT, "timeout=1h"), CONTINUE).returncode == 0
     assert (victim.read_text(), host.shadow != SHADOW) == ("", True)
     host.log.unlink()
+    os.link(victim, host.log)
+    assert host.call(message("add", ALERT, "timeout=1h"), CONTINUE).returncode == 0
+    assert victim.read_text() == ""
+    host.log.unlink()
     os.mkfifo(host.log)
-    assert host.call(message("delete")).returncode == 0
+    assert host.call(message("delete", ALERT, "timeout=1h")).returncode == 0
     assert host.shadow == SHADOW
 
 
@@ -360,7 +519,7 @@ def test_called_from_elsewhere_it_does_nothing(host: WazuhHost, tmp_path: Path) 
     host.home = tmp_path / "elsewhere/active-response/bin/../x"
     host.home.mkdir(parents=True)
     (tmp_path / "odd").mkdir()
-    argv = [*host.start().args[:-1], str(tmp_path / "odd/disable-account")]  # type: ignore[index]
+    argv = [*host.start().args[:-2], str(tmp_path / "odd/disable-account"), "0"]  # type: ignore[index]
     done = subprocess.run(argv, input=message("add"), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, host.shadow) == (1, "", SHADOW)
     assert "called by wazuh-execd" in done.stderr
@@ -375,8 +534,8 @@ def archive(host: WazuhHost, name: str, said: str, streams: str = "") -> subproc
 
 
 def test_the_archive_answers_by_the_name_of_a_link_to_it(host: WazuhHost) -> None:
-    done = archive(host, "firewall-drop", f"{message('add')}\n{ABORT}\n")
-    assert (done.returncode, json.loads(done.stdout)["parameters"]["keys"], done.stderr) == (0, ["203.0.113.9"], "")
+    done = archive(host, "firewall-drop", f"{message('add')}\ngarbage\n")  # no more: this is no host of its own
+    assert (done.returncode, json.loads(done.stdout)["parameters"]["keys"], done.stderr) == (1, ["203.0.113.9"], "")
     assert host.result()["response"] == "firewall_drop"
 
 
@@ -388,7 +547,7 @@ def test_closed_streams_are_no_crash(host: WazuhHost, closed: str) -> None:
 
 
 def test_the_role_links_the_names_that_the_program_answers_to(program: Path) -> None:
-    table = "import sys; sys.path.insert(0, sys.argv[1]); from riposte.wazuh import EXECUTABLES; print(*EXECUTABLES)"
+    table = "import sys; sys.path.insert(0, sys.argv[1]); from riposte.executables import EXECUTABLES; print(*EXECUTABLES)"
     done = subprocess.run([sys.executable, "-IS", "-c", table, str(program)], capture_output=True, text=True, check=True)
     defaults = yaml.safe_load((ROOT / "roles/agent/defaults/main.yml").read_text())
     assert sorted(done.stdout.split()) == sorted(defaults["riposte_agent_wazuh_executables"])

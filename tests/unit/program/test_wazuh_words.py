@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import select
 import sys
 import time
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def riposte(program: Path) -> Iterator[SimpleNamespace]:
     """The modules of the built program, in this process."""
     known = set(sys.modules)
     sys.path.insert(0, str(program))
-    names = {"message": "riposte.message", "lifetimes": "riposte.lifetimes", "log": "riposte.log", "errors": "engine.host.errors", "wazuh": "riposte.wazuh"}
+    names = {each: f"riposte.{each}" for each in ("message", "lifetimes", "log", "background")} | {"errors": "engine.host.errors"}
     yield SimpleNamespace(**{short: importlib.import_module(name) for short, name in names.items()})
     sys.path.remove(str(program))
     for name in set(sys.modules) - known:
@@ -152,8 +153,8 @@ def test_how_long_it_stands(
         (tmp_path / "etc/ossec.conf").write_text(ossec_conf)
     said: list[str] = []
     order = riposte.message.read_order(message("add", ALERT, *words))
-    term = riposte.lifetimes.choose(order, name, riposte.lifetimes.parse_conf(conf, "wazuh.conf", riposte.wazuh.EXECUTABLES), str(tmp_path), said)
-    assert term == (timeout, repeats)
+    term = riposte.lifetimes.choose(order, name, riposte.lifetimes.parse_conf(conf, "wazuh.conf"), str(tmp_path), said)
+    assert term == (timeout, repeats, False)
     assert len(said) == len(notes)
     assert all(part in note for part, note in zip(notes, said))
 
@@ -194,24 +195,89 @@ def test_extra_arguments_of_wazuh_5_are_a_list_or_one_text(riposte: SimpleNamesp
         ("[firewall-drop]\npermanent = true\ntimeout = 1h\n", "what stands for good"),
         ("[firewall-drop]\nrepeated_offenders = 1h, 2h\n", "repeated_offenders"),
         ("[firewall-drop]\nend = 1h\n", "end is not known"),
+        ("[firewall-drop]\nend_sessions = true\n", "end_sessions is not known"),
+        ("[disable-account]\nend_sessions = yes\n", "end_sessions = 'yes'"),
     ],
 )
 def test_a_file_of_lifetimes_with_a_mistake_names_it(riposte: SimpleNamespace, text: str, said: str) -> None:
     with pytest.raises(riposte.errors.Problem) as caught:
-        riposte.lifetimes.parse_conf(text, "wazuh.conf", riposte.wazuh.EXECUTABLES)
+        riposte.lifetimes.parse_conf(text, "wazuh.conf")
     assert said in str(caught.value)
     assert "wazuh.conf" in str(caught.value)
 
 
-def test_a_pipe_in_the_place_of_a_file_holds_nothing_up(riposte: SimpleNamespace, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "said"), [("pipe", "no ordinary file"), ("folder", ""), ("link", "cannot be read")])
+def test_what_is_no_file_holds_nothing_up_and_leads_nowhere(riposte: SimpleNamespace, tmp_path: Path, kind: str, said: str) -> None:
+    """Wazuh's own account may write there."""
     (tmp_path / "etc/shared").mkdir(parents=True)
-    os.mkfifo(tmp_path / "etc/shared/ar.conf")
-    os.mkfifo(tmp_path / "etc/ossec.conf")
+    (tmp_path / "elsewhere").write_text(f"x - firewall-drop - 60\n{OSSEC_CONF}")
+    for path in (tmp_path / "etc/shared/ar.conf", tmp_path / "etc/ossec.conf"):
+        {"pipe": os.mkfifo, "folder": os.mkdir, "link": lambda made: os.symlink(tmp_path / "elsewhere", made)}[kind](path)
     notes: list[str] = []
-    assert (
-        riposte.lifetimes.choose(riposte.message.read_order(message("add")), "firewall-drop", riposte.lifetimes.Conf(), str(tmp_path), notes).timeout == "10m"
-    )
-    assert [each.count("no ordinary file") for each in notes] == [1, 0, 1]
+    order = riposte.message.read_order(message("add"))
+    assert riposte.lifetimes.choose(order, "firewall-drop", riposte.lifetimes.Conf(), str(tmp_path), notes) == ("10m", (), False)
+    assert [said in each for each in notes if "is not known" in each] == [True, True]
+
+
+def test_sessions_end_only_where_the_hosts_owner_says_so(riposte: SimpleNamespace) -> None:
+    order = riposte.message.read_order(message("add", ALERT, "timeout=1h"))
+    for text, expected in (("", False), ("end_sessions = false\n", False), ("end_sessions = true\n", True), ("permanent = true\nend_sessions = true\n", True)):
+        conf = riposte.lifetimes.parse_conf(f"[disable-account]\n{text}", "wazuh.conf")
+        assert riposte.lifetimes.choose(order, "disable-account", conf, "/nonexistent", []).end_sessions is expected
+        assert riposte.lifetimes.choose(order, "firewall-drop", conf, "/nonexistent", []).end_sessions is False
+
+
+FOUND = [
+    # data of the alert, its decoder -> address, user
+    ({"srcip": "203.0.113.9", "dstuser": "mallory", "srcuser": "eve"}, "sshd", "203.0.113.9", "mallory"),
+    ({"win": {"eventdata": {"ipAddress": "203.0.113.9", "targetUserName": "mallory"}}, "srcip": "203.0.113.10"}, "windows", "203.0.113.9", None),
+    ({"src_ip": "203.0.113.9", "alert": {"source": {"ip": "203.0.113.10"}}}, "json", "203.0.113.10", None),
+    ({"src_ip": "203.0.113.9"}, "json", "203.0.113.9", None),
+    ({"srcuser": "mallory", "dstuser": "root"}, "sudo", None, None),
+    ({"office365": {"ClientIP": "203.0.113.9"}, "src": "203.0.113.9", "remote_ip": "203.0.113.9", "srcuser": "mallory"}, "sudo", None, None),
+    ({"aws": {"sourceIPAddress": "203.0.113.9"}, "event": {"User": "mallory"}, "data.srcip": "203.0.113.9"}, "json", None, None),
+]
+
+
+@pytest.mark.parametrize(("data", "decoder", "address", "user"), FOUND)
+def test_the_takeover_acts_on_no_more_than_wazuh_4_would(riposte: SimpleNamespace, data: object, decoder: str, address: str | None, user: str | None) -> None:
+    order = riposte.message.read_order(message("add", {"id": "1", "data": data, "decoder": {"name": decoder}, "source": {"ip": "203.0.113.99"}}))
+    for kind, expected in (("address", address), ("user", user)):
+        try:
+            assert order.observable(kind) == expected
+        except riposte.errors.BadInput:
+            assert expected is None
+
+
+def test_only_this_programs_own_time_counts(riposte: SimpleNamespace) -> None:
+    """What the daemon takes to say its next line it has not been kept waiting."""
+    out, into = os.pipe()
+    lines = riposte.message.Lines(out)
+    process = os.fork()
+    if process == 0:
+        time.sleep(0.3)
+        os.write(into, b"x\ny\n")
+        os._exit(0)
+    assert lines.next() == "x"
+    assert 0.2 < lines.waited < 30
+    waited = lines.waited
+    assert (lines.next(), lines.waited) == ("y", waited)
+    os.waitpid(process, 0)
+    os.close(out)
+    os.close(into)
+
+
+def test_who_was_slow_before_the_work_began_waits_no_more(riposte: SimpleNamespace) -> None:
+    def work() -> int:
+        return int(bool(select.select([out], [], [], 20)[0]))
+
+    out, into = os.pipe()
+    assert riposte.background.in_background(work, time.monotonic() - 1) is None
+    os.write(into, b"x")
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 1  # it went on all the same
+    assert riposte.background.in_background(lambda: 7, time.monotonic() + 20) == 7
+    os.close(out)
+    os.close(into)
 
 
 @pytest.mark.parametrize("piece", ["<!--", "<active-response", "<active-response><repeated_offenders>", " - ", "a - b - 1", "\r"])

@@ -22,9 +22,9 @@ ALERT = {"id": "1700.42", "rule": {"id": "5712", "description": "sshd: brute for
 LINE = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d active-response/bin/(\S+): (.*)\Z")
 
 
-def message(command: str, alert: Any = ALERT, *words: str, **more: Any) -> str:
+def message(command: str, alert: Any = ..., *words: str, **more: Any) -> str:
     """A line of Wazuh 4."""
-    parameters = {"extra_args": list(words), "alert": alert, "program": "active-response/bin/whatever"}
+    parameters = {"extra_args": list(words), "alert": ALERT if alert is ... else alert, "program": "active-response/bin/whatever"}
     return json.dumps({"version": 1, "origin": {"name": "node01", "module": "wazuh-execd"}, "command": command, "parameters": parameters, **more})
 
 
@@ -52,9 +52,10 @@ class WazuhHost(LittleHost):
         path.write_text(text)
         path.chmod(mode)
 
-    def start(self, name: str = "disable-account", after: float = 0) -> subprocess.Popen[bytes]:
-        """The executable as the daemon starts it: pipes, and its home as the working directory."""
-        argv = [sys.executable, "-IS", str(DRIVER), str(self.program), str(self.root), str(self.now + after), str(self.home / "active-response/bin" / name)]
+    def start(self, name: str = "disable-account", after: float = 0, age: float = 0) -> subprocess.Popen[bytes]:
+        """The executable as the daemon starts it: pipes, and its home as the working directory. `age`: for how many seconds it has run already."""
+        path = self.home / "active-response/bin" / name
+        argv = [sys.executable, "-IS", *map(str, (DRIVER, self.program, self.root, self.now + after, path, age))]
         pipe = subprocess.PIPE
         return subprocess.Popen(argv, cwd=self.home, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
 

@@ -12,10 +12,12 @@ import gc
 import marshal
 import os
 import sys
+import time
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+BEGUN = time.monotonic()  # wazuh-execd waits from now on
 KEPT = "/var/lib/riposte/compiled"  # as engine.host.paths has it, which is not loaded yet
 Identity = tuple[str, int, int, int]
 Codes = dict[str, tuple[str, bytes]]  # of each module: its file, and its code, which is read when it is imported, for no command needs all
@@ -115,7 +117,7 @@ def start(path: str = KEPT) -> int:
         sys.meta_path.insert(0, Compiled(codes))
     from riposte.cli import main
 
-    return main(sys.argv)
+    return main(sys.argv, begun=BEGUN)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from engine.host.paths import Paths
 from engine.host.run import Look
 from engine.host.tick import tick_problem
 
-from .lifetimes import RELEASE, parse_conf, read_conf
+from .executables import EXECUTABLES
+from .lifetimes import CONF, RELEASE, parse_conf, read_conf
 from .log import FOLDER, Log
-from .wazuh import CONF, EXECUTABLES
 
 KEPT = "active-response/riposte-kept"
 OURS, WAZUHS, OVERWRITTEN = "ours", "Wazuh's", "overwritten"
@@ -42,7 +42,7 @@ def check_guard(path: str) -> int:
 
 def check_wazuh(path: str) -> int:
     """Whether a file could be the one of what Wazuh starts; it need not belong to root yet."""
-    parse_conf(_text(path), path, EXECUTABLES)
+    parse_conf(_text(path), path)
     return 0
 
 
@@ -115,7 +115,7 @@ def _wazuh(paths: Paths) -> Iterator[Finding]:
     """Whose Wazuh's executables are, and whether what Wazuh starts has the lifetimes that the host's owner wants."""
     path = paths.at(CONF)
     try:
-        conf = read_conf(path, EXECUTABLES)
+        conf = read_conf(path)
     except Problem as problem:
         yield Finding("wazuh", f"{problem}; until it is mended, what Wazuh starts has its default lifetime", well=False)
         return
@@ -130,7 +130,7 @@ def _wazuh(paths: Paths) -> Iterator[Finding]:
     problem_of_log = Log(home, "riposte").problem() if ours else None
     if problem_of_log:
         yield Finding("wazuh", f"{problem_of_log}: Wazuh is not told what becomes of its responses", well=False)
-    if conf.lifetimes and conf.early_delete == RELEASE:
+    if conf.early_delete == RELEASE and any(each.timeout != "" for each in conf.lifetimes.values()):
         yield Finding("wazuh", f"{path}: its lifetimes end early where Wazuh's own timeout is shorter; early_delete = keep changes that")
 
 

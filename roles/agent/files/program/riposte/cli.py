@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,17 @@ if TYPE_CHECKING:
 WELL, WRONG, UNFIT = 0, 1, 2
 
 
-def main(argv: Sequence[str], engine: Engine | None = None) -> int:
-    """Runs one command line, argv[0] included; what can be foreseen ends in a sentence and an exit code."""
+def main(argv: Sequence[str], engine: Engine | None = None, begun: float | None = None) -> int:
+    """Runs one command line, argv[0] included; what can be foreseen ends in a sentence and an exit code. `begun`: when this program was started (monotonic)."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    if os.path.basename(argv[0]) != "riposte":  # by the name of one of Wazuh's executables?
-        from . import wazuh
+    if os.path.basename(argv[0]) != "riposte":
+        from .executables import EXECUTABLES
 
-        if os.path.basename(argv[0]) in wazuh.EXECUTABLES:
-            return wazuh.main(argv[0], run_program, engine)
+        if os.path.basename(argv[0]) in EXECUTABLES:
+            from .wazuh import main as answer
+
+            return answer(argv[0], run_program, engine, time.monotonic() if begun is None else begun)
     try:
         code = _run(argv[1:], engine)
         sys.stdout.flush()

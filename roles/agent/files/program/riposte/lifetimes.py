@@ -6,17 +6,18 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from engine.host.conf import LARGEST, read_owned
+from engine.host.conf import read_foreign, read_owned
 from engine.host.errors import BadInput, Problem, shown
 from engine.host.lifetime import LONGEST, parse_duration
 
+from .executables import DISABLE_ACCOUNT, EXECUTABLES
 from .message import Order
 
+CONF = "etc/riposte/wazuh.conf"
 DEFAULT = "10m"
 RELEASE, KEEP = "release", "keep"
 _AR_LINE = re.compile(r"[^\n]* - (?P<executable>\S+) - (?P<seconds>[0-9]{1,9})\s*\Z")
@@ -26,10 +27,11 @@ _REPEATED = re.compile(r"<repeated_offenders>([^<]*)</repeated_offenders>")
 
 
 class Term(NamedTuple):
-    """A lifetime: a duration, None = permanent; and the ends of repeated offenders, one a repeat."""
+    """A lifetime: a duration, None = permanent; the ends of repeated offenders, one a repeat; whether an account's sessions end too."""
 
     timeout: str | None
     repeated_offenders: tuple[str, ...] = ()
+    end_sessions: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,14 @@ class Conf:
     lifetimes: Mapping[str, Term] = field(default_factory=dict)
 
 
-def read_conf(path: str, executables: Collection[str]) -> Conf:
+def read_conf(path: str) -> Conf:
     """The file; Problem when it cannot be trusted or understood."""
     text = read_owned(path)
-    return Conf() if text is None else parse_conf(text, path, executables)
+    return Conf() if text is None else parse_conf(text, path)
 
 
-def parse_conf(text: str, path: str, executables: Collection[str]) -> Conf:
-    """Section [wazuh] (home, timeout, early_delete), and one an executable (timeout or permanent, repeated_offenders); `#` begins a comment."""
+def parse_conf(text: str, path: str) -> Conf:
+    """Section [wazuh] (home, timeout, early_delete), and one an executable (timeout or permanent, repeated_offenders, an account's end_sessions); # comments"""
     import configparser  # not at the top: a host may have no such file
 
     parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=("#", ";"), strict=True, default_section="")
@@ -63,10 +65,10 @@ def parse_conf(text: str, path: str, executables: Collection[str]) -> Conf:
         where, entries = f"{path}: [{section}]", dict(parser.items(section))
         if section == "wazuh":
             common = {key: _common(where, key, value) for key, value in entries.items()}
-        elif section in executables:
-            lifetimes[section] = _section(where, entries)
+        elif section in EXECUTABLES:
+            lifetimes[section] = _section(where, entries, EXECUTABLES[section].response == DISABLE_ACCOUNT)
         else:
-            raise Problem(f"{where} is not known; sections are [wazuh], {', '.join(f'[{each}]' for each in executables)}")
+            raise Problem(f"{where} is not known; sections are [wazuh], {', '.join(f'[{each}]' for each in EXECUTABLES)}")
     return Conf(**common, lifetimes=lifetimes)
 
 
@@ -80,19 +82,26 @@ def _common(where: str, key: str, value: str) -> str:
     raise Problem(f"{where} {key} = {shown(value)}: expected home = an absolute path, timeout = 10m, or early_delete = release or keep")
 
 
-def _section(where: str, entries: Mapping[str, str]) -> Term:
+def _section(where: str, entries: Mapping[str, str], of_account: bool) -> Term:
+    expected = ("timeout", "permanent", "repeated_offenders", *["end_sessions"] * of_account)
     for key in entries:
-        if key not in ("timeout", "permanent", "repeated_offenders"):
-            raise Problem(f"{where} {key} is not known; expected timeout, permanent, repeated_offenders")
-    permanent = entries.get("permanent", "false")
-    if permanent not in ("true", "false"):
-        raise Problem(f"{where} permanent = {shown(permanent)}: it must be true or false")
-    if permanent == "true":
-        if len(entries) > 1:
+        if key not in expected:
+            raise Problem(f"{where} {key} is not known; expected {', '.join(expected)}")
+    end_sessions = _true(where, "end_sessions", entries)
+    if _true(where, "permanent", entries):
+        if {"timeout", "repeated_offenders"} & set(entries):
             raise Problem(f"{where} permanent = true: what stands for good has no timeout or repeated_offenders")
-        return Term(None)
+        return Term(None, end_sessions=end_sessions)
     timeout = _duration(where, "timeout", entries["timeout"]) if "timeout" in entries else ""
-    return Term(timeout, tuple(_duration(where, "repeated_offenders", each) for each in entries.get("repeated_offenders", "").split()))
+    repeated_offenders = tuple(_duration(where, "repeated_offenders", each) for each in entries.get("repeated_offenders", "").split())
+    return Term(timeout, repeated_offenders, end_sessions)
+
+
+def _true(where: str, key: str, entries: Mapping[str, str]) -> bool:
+    value = entries.get(key, "false")
+    if value not in ("true", "false"):
+        raise Problem(f"{where} {key} = {shown(value)}: it must be true or false")
+    return value == "true"
 
 
 def _duration(where: str, key: str, value: str) -> str:
@@ -118,9 +127,8 @@ def choose(order: Order, name: str, conf: Conf | None, home: str, notes: list[st
         if not timeout:
             timeout = conf.timeout or DEFAULT
             notes.append(f"Wazuh gives {name} no timeout; that is never permanent here, so {timeout} is taken")
-    if timeout is None:
-        return Term(None)
-    return Term(timeout, own.repeated_offenders or tuple(_from_ossec_conf(home, notes)))
+    repeated_offenders = own.repeated_offenders or tuple(_from_ossec_conf(home, notes)) if timeout is not None else ()
+    return Term(timeout, repeated_offenders, own.end_sessions)
 
 
 def _from_words(words: tuple[str, ...], notes: list[str]) -> Term | None:
@@ -166,14 +174,9 @@ def _from_ossec_conf(home: str, notes: list[str]) -> Iterator[str]:
 
 
 def _text(path: str, notes: list[str]) -> str:
-    """An ordinary file's text. Wazuh's own account may write these files, and must not hold this program up with another kind."""
+    """A file of Wazuh's, which its own account may write."""
     try:
-        with open(path, encoding="utf-8", errors="replace", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
-            if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                return stream.read(LARGEST)
-            notes.append(f"{path}: it is no ordinary file, so what it should say of timeouts is not known")
-    except FileNotFoundError:
+        return read_foreign(path)
+    except (Problem, OSError) as problem:
+        notes.append(f"{problem}; so what it should say of timeouts is not known")
         return ""
-    except OSError as error:
-        notes.append(f"{path}: cannot be read ({error}), so what it says of timeouts is not known")
-    return ""

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from engine.host.errors import BadInput
+from engine.host.lifetime import moment_text
 from engine.host.response import printable
 
 FOLDER = "active-response/bin"
@@ -58,9 +59,11 @@ class Log:
     def _opened(self) -> int:
         """The log, if it is an ordinary file: Wazuh's own account may write in its folder, and must not lead root to another file."""
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        seen = os.fstat(handle)
+        wrong = "it is no ordinary file" if not stat.S_ISREG(seen.st_mode) else "it has a second name" if seen.st_nlink != 1 else ""
+        if wrong:
             os.close(handle)
-            raise BadInput("it is no ordinary file")
+            raise BadInput(wrong)
         return handle
 
     def _write(self, text: str) -> None:
@@ -74,6 +77,11 @@ class Log:
                 os.close(handle)
         except (OSError, BadInput) as error:
             self._elsewhere(f"{self.path}: {getattr(error, 'strerror', None) or error}; what it should have said: {text[:LONGEST_TEXT]}")
+
+
+def until_text(end: float | None) -> str:
+    """An end as the log has it."""
+    return moment_text(end) or "permanent"
 
 
 def one_line(value: Mapping[str, Any]) -> str:

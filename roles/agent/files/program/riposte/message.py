@@ -24,6 +24,15 @@ LONGEST = 65536  # bytes of a line, as Wazuh has it
 SECONDS = 30  # for the daemon to say its next line; it has it ready
 RELEASES = {"add": False, "enable": False, "delete": True, "disable": True}
 WAZUH4 = ("add", "delete")
+# What Wazuh 4's own executables look at, and Suricata's src_ip with what says better who attacks. The decoder tells where they mean something else.
+FIELDS = (
+    ("data", "win", "eventdata", "ipAddress"),
+    ("data", "srcip"),
+    ("data", "src_ip"),
+    ("data", "alert", "source", "ip"),
+    ("data", "dstuser"),
+    ("decoder", "name"),
+)
 
 
 class Order(NamedTuple):
@@ -58,10 +67,26 @@ class Order(NamedTuple):
 
     def observable(self, kind: str) -> str:
         """The address or user that the alert names, or BadInput."""
-        found = find(Alert("", (), 0, (), "", None, None, None, self.alert), kind)
+        alert = _wazuhs(self.alert) if self.wazuh4 else self.alert
+        found = find(Alert("", (), 0, (), "", None, None, None, alert), kind)
         if found.value is None:
             raise BadInput(found.why)
         return found.value
+
+
+def _wazuhs(alert: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of an alert's parts that are looked at: no executable acts on more because this program has taken its place."""
+    made: dict[str, Any] = {}
+    for *path, name in FIELDS:
+        value: Any = alert
+        for each in (*path, name):
+            value = value.get(each) if isinstance(value, Mapping) else None
+        if value is not None:
+            holder = made
+            for each in path:
+                holder = holder.setdefault(each, {})
+            holder[name] = value
+    return made
 
 
 class Lines:
@@ -70,6 +95,8 @@ class Lines:
     def __init__(self, handle: int) -> None:
         self._handle = handle
         self._rest = b""
+        self.waited = 0.0
+        """Seconds that it took whoever writes there to do so."""
 
     def next(self) -> str:
         """The next line, or BadInput. As fgets does, it takes the last one without its end too."""
@@ -77,7 +104,10 @@ class Lines:
         while b"\n" not in self._rest[: LONGEST + 1]:
             if len(self._rest) > LONGEST:
                 raise BadInput(f"standard input: a line is longer than {LONGEST} bytes")
-            if not select.select([self._handle], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            begun = time.monotonic()
+            there = select.select([self._handle], [], [], max(0.0, deadline - begun))[0]
+            self.waited += time.monotonic() - begun
+            if not there:
                 raise BadInput(f"standard input: no whole line within {SECONDS} s, {len(self._rest)} bytes of one")
             piece = os.read(self._handle, LONGEST)
             if not piece:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
+from typing import Callable
 
 from engine.host.engine import Engine
 from engine.host.errors import LedgerError, Problem
@@ -13,9 +15,8 @@ from engine.host.kind import KINDS
 from engine.host.ledger import Ledger
 from engine.host.response import DONE, FAILED, Report, Result
 
-from .lifetimes import read_conf
-from .log import Log
-from .wazuh import CONF, EXECUTABLES, until_text
+from .lifetimes import CONF, read_conf
+from .log import Log, until_text
 from .work import TOLD
 
 Wrong = tuple[str, str, str]  # response, target, and the outcome or, where nobody asked, the message
@@ -26,24 +27,36 @@ def tell_wazuh(engine: Engine, report: Report) -> None:
     if not os.path.lexists(engine.paths.at(CONF)):
         return
     try:
-        home = read_conf(engine.paths.at(CONF), EXECUTABLES).home
+        home = read_conf(engine.paths.at(CONF)).home
     except Problem as problem:
         _say(f"{problem}; so Wazuh is not told")
         return
     log = Log(engine.paths.at(home.lstrip("/")), "riposte", _say)
-    told, alert_ids = _told(engine), _alert_ids(engine, report)
+    told, alert_ids = _told(engine), _alert_ids(engine, report.results, _say)
     wrong: list[Wrong] = [("", "", warning) for warning in report.warnings]
     for _response, _target, warning in wrong:
         if ("", "", warning) not in told:
             log.result(FAILED, "", "", warning)
     for each in report.results:
-        outcome, standing = _outcome(each), each.standing
+        outcome = _outcome(each)
         if each.outcome != DONE:
             wrong.append((each.response, each.target, outcome))
         if (each.response, each.target, outcome) not in told:
-            identity = standing.id if standing else None
-            log.result(outcome, each.response, each.target, each.message, identity, alert_ids.get(identity, ""), standing and until_text(standing.until))
+            _tell(log, each, outcome, alert_ids)
     _remember(engine, wrong)
+
+
+def tell_ended(engine: Engine, log: Log, ended: Sequence[Result]) -> None:
+    """What the system had ended by itself, and a run by the name of one of Wazuh's executables found so."""
+    alert_ids = _alert_ids(engine, ended, log.text)
+    for each in ended:
+        _tell(log, each, _outcome(each), alert_ids)
+
+
+def _tell(log: Log, each: Result, outcome: str, alert_ids: Mapping[str | None, str]) -> None:
+    standing = each.standing
+    identity = standing.id if standing else None
+    log.result(outcome, each.response, each.target, each.message, identity, alert_ids.get(identity, ""), standing and until_text(standing.until))
 
 
 def _outcome(each: Result) -> str:
@@ -52,18 +65,18 @@ def _outcome(each: Result) -> str:
     return "expired" if each.state == "absent" else "restored"
 
 
-def _alert_ids(engine: Engine, report: Report) -> dict[str | None, str]:
+def _alert_ids(engine: Engine, results: Sequence[Result], say: Callable[[str], None]) -> dict[str | None, str]:
     """Which alert each response was for: of those that ended last, and of all that stands."""
-    if not report.results:
+    if not results:
         return {}
     try:
         ledger = Ledger.open(engine.paths, write=False)
         try:
-            rows = [*ledger.history(len(report.results)), *(row for kind in KINDS for row in ledger.standing(kind))]
+            rows = [*ledger.history(len(results)), *(row for kind in KINDS for row in ledger.standing(kind))]
         finally:
             ledger.close()
     except LedgerError as error:
-        _say(f"{error}; so Wazuh is not told which alerts these were for")
+        say(f"{error}; so Wazuh is not told which alerts these were for")
         return {}
     return {row.id: row.alert_id for row in rows}
 
