@@ -150,13 +150,16 @@ class ShadowLine(NamedTuple):
         return None
 
     def lock(self, until: float | None, end_sessions: bool | None = True) -> ShadowLine:
-        """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile. end_sessions None: as it was."""
+        """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile. end_sessions None: as it was.
+
+        Where the line was lost with its lock, nothing tells how it was: then sessions are left alone, for what is ended cannot be put back.
+        """
         if self.trouble:
             raise ToolError(self.trouble)
         bare = self.unlock()
         before = int(bare.expires) + 1 if bare.expires else 0
         end = round(until) if until else 0
-        keep = self.keeps_sessions if end_sessions is None else not end_sessions
+        keep = self.keeps_sessions or not self.ours if end_sessions is None else not end_sessions
         return bare._replace(password=f"*riposte-{end}{'-keep' if keep else ''}*{bare.password}", expires=EXPIRED, mark=f"72{before:07d}")
 
     def unlock(self) -> ShadowLine:

@@ -37,7 +37,10 @@ def read_foreign(path: str) -> str:
         return ""
     except OSError as error:
         raise Problem(f"{path}: cannot be read ({error.strerror})") from error
-    with open(handle, encoding="utf-8", errors="replace") as stream:
+    try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise Problem(f"{path}: it is no ordinary file")
-        return stream.read(LARGEST)
+        with open(handle, encoding="utf-8", errors="replace", closefd=False) as stream:
+            return stream.read(LARGEST)
+    finally:
+        os.close(handle)

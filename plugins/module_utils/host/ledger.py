@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS response (
   until REAL,                      -- epoch seconds, NULL = permanent
   reason TEXT NOT NULL,
   alert_id TEXT NOT NULL,
-  origin TEXT NOT NULL,            -- who asked: ansible, riposte, wazuh-execd, tick, rebuilt
+  origin TEXT NOT NULL,            -- who asked: ansible, riposte, wazuh-execd/NAME, tick, rebuilt
   override TEXT NOT NULL,          -- guard entries passed over, separated by spaces
   before TEXT,                     -- what was there before, JSON, without secrets
   ended REAL,                      -- epoch seconds

@@ -289,6 +289,12 @@ def test_what_was_there_before_is_told_without_the_hash(host: Path) -> None:
     assert shadow(host).before("nobody") is None
 
 
+def test_a_lock_that_was_lost_comes_back_without_ending_anything() -> None:
+    line = ShadowLine("mallory", HASH, "19000", "0", "99999", "7", "", "", "")
+    assert line.lock(END, end_sessions=None).keeps_sessions
+    assert not line.lock(END, end_sessions=True).lock(END + 60, end_sessions=None).keeps_sessions
+
+
 def test_the_lock_itself_says_whether_sessions_are_kept(host: Path) -> None:
     """A tick, which nobody tells, goes by it; a repeat that asks for the other is not satisfied."""
     shadow(host).change({"mallory": END}, [])

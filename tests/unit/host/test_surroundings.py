@@ -76,13 +76,15 @@ def test_wazuh_elsewhere_is_looked_at_where_it_is(tmp_path: Path) -> None:
     assert around(tmp_path, files=moved).wazuh_managers == {"198.51.100.77"}
 
 
-@pytest.mark.parametrize("kind", ["fifo", "link"])
+@pytest.mark.parametrize("kind", ["fifo", "link", "directory"])
 def test_what_wazuhs_account_puts_in_the_place_of_its_file_holds_nobody_up(tmp_path: Path, kind: str) -> None:
     host = around(tmp_path)
     path = tmp_path / "var/ossec/etc/ossec.conf"
     path.unlink()
     if kind == "fifo":
         os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
     else:
         path.symlink_to("/dev/zero")
     assert host.wazuh_managers == frozenset()
