@@ -114,7 +114,7 @@ def test_a_run_that_fails_before_it_begins_is_tried_again_after_a_rest_that_grow
         await world.until(lambda: world.states() == {"answered": 1})
         rests = [later - earlier for earlier, later in zip(moments, moments[1:])]
         assert [rest >= least for rest, least in zip(rests, (0.1, 0.2, 0.4))] == [True] * 3
-        assert world.hand_out.state.fruitless == 0
+        await world.until(lambda: world.hand_out.state.fruitless == 0)
 
     go(lambda: World(tmp_path, run, pause=0.1), script)
 
