@@ -19,6 +19,7 @@ import socket
 import sqlite3
 import ssl
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,8 +69,8 @@ class Rulebook:
         self.log = directory / f"{name}.log"
         self._directory = directory
         self._name = name
-        self.temporary = directory / f"{name}-tmp"
-        self.temporary.mkdir(exist_ok=True)
+        # Ansible's processes talk by a socket in there, whose path may have 107 bytes: a test's own directory is too deep
+        self.temporary = Path(tempfile.mkdtemp(prefix="rb", dir=lab.directory))
         self.policy = directory / "policy.yml"
         if policy:
             self.policy.write_text(policy)
