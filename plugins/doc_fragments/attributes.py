@@ -26,3 +26,19 @@ requirements:
 notes:
   - The file C(/etc/riposte/disabled) on a host keeps everything new from being put into force there. Releases and ends go on.
 """
+
+    # What runs on the controller, and connects to nothing.
+    CONTROLLER = r"""
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying the target.
+    support: full
+  idempotent:
+    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    support: full
+  platform:
+    description: Target OS/families that can be operated against.
+    platforms: all
+    support: full
+    details: It runs on the controller and connects to nothing.
+"""

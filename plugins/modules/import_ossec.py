@@ -23,6 +23,8 @@ description:
   - A response without a timeout is written as permanent, with a note. What cannot be had here is left out, with a note.
   - When no active response can be imported there is no C(policy.yml), and one from before is removed.
   - The file is read as Wazuh reads it, which is not as XML is read. Document types and entities are refused. It is never evaluated.
+extends_documentation_fragment:
+  - riposte.active_response.attributes.controller
 options:
   ossec_conf:
     description:
@@ -46,20 +48,9 @@ options:
     type: bool
     default: false
 attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying the target.
-    support: full
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: full
-  idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
-  platform:
-    description: Target OS/families that can be operated against.
-    platforms: all
-    support: full
-    details: It runs on the controller and connects to nothing.
 seealso:
   - module: riposte.active_response.plan
   - module: riposte.active_response.policy_check

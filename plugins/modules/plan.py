@@ -24,6 +24,8 @@ description:
     An alert id that comes twice is answered once.
   - Alerts are written by attackers. What they say is validated, bounded, and never evaluated.
     What is returned is marked so that Ansible does not evaluate it either.
+extends_documentation_fragment:
+  - riposte.active_response.attributes.controller
 options:
   alerts:
     description:
@@ -73,20 +75,9 @@ options:
       - When it is not given, a timeout counts from the moment the host gets to it.
     type: str
 attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying the target.
-    support: full
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: none
-  idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
-  platform:
-    description: Target OS/families that can be operated against.
-    platforms: all
-    support: full
-    details: It runs on the controller and connects to nothing.
 notes:
   - C(wazuh_agent_id) is taken from the inventory as it stands. It is not templated, so that a plan over 10,000 hosts takes seconds.
 seealso:

@@ -20,6 +20,8 @@ description:
   - It changes nothing, and connects to no host. What only a host knows, such as its own addresses, its gateways and what stands there already,
     is not looked at.
   - Alerts are taken in the order of the files. Their own time counts, the policy's C(max_age) does not. The alerts of one minute are taken for one run.
+extends_documentation_fragment:
+  - riposte.active_response.attributes.controller
 options:
   policy:
     description:
@@ -48,20 +50,9 @@ options:
       - A file on the controller to write all that is returned to, as JSON. Only its owner can read it. Not written in check mode.
     type: str
 attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying the target.
-    support: full
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: none
-  idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
-    support: full
-  platform:
-    description: Target OS/families that can be operated against.
-    platforms: all
-    support: full
-    details: It runs on the controller and connects to nothing.
 seealso:
   - module: riposte.active_response.plan
   - plugin: riposte.active_response.table
