@@ -59,7 +59,7 @@ options:
     required: true
   approved:
     description:
-      - Ids of alerts in O(alerts) that a person has approved. Rules with C(mode: approve) are enforced for these alerts; for others they are V(pending).
+      - Ids of alerts in O(alerts) that a person has approved. Rules whose C(mode) is V(approve) are enforced for these alerts; for others they are V(pending).
       - It is for alerts that are given as a file; what waits in a spool is told as pending, and is answered by giving the alert here.
     type: list
     elements: str
