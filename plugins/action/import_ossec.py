@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Any, NamedTuple
 
 from ansible.plugins.action import ActionBase
@@ -14,7 +13,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.host.error
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.convert import convert
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.read import Configuration, read_configuration
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.texts import is_sealed, texts
-from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path
+from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path, replace_file, writing
 from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {
@@ -105,20 +104,9 @@ def _file(path: str, text: str | None, force: bool) -> _File:
 
 
 def _write(file: _File) -> None:
-    """In one step: nobody sees half a policy."""
-    try:
+    with writing(file.path):
         if file.after is None:
             os.unlink(file.path)
             return
         os.makedirs(os.path.dirname(file.path), exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=os.path.dirname(file.path), prefix=".import_ossec-")
-        try:
-            with open(handle, "wb") as stream:
-                stream.write(file.after)
-            os.chmod(name, 0o644)
-            os.replace(name, file.path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise Problem(f"{file.path}: cannot be written on the controller: {error.strerror}") from error
+        replace_file(file.path, file.after, 0o644)

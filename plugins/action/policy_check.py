@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -17,7 +15,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.alert.rehe
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
 from ansible_collections.riposte.active_response.plugins.module_utils.host.guard import GuardFile, parse_guard_file
 from ansible_collections.riposte.active_response.plugins.plugin_utils.alert_files import alert_files, read_alert_file
-from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path
+from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path, replace_file, writing
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import NotYaml, examine_policy_file, listed
 from ansible_collections.riposte.active_response.plugins.plugin_utils.raw_inventory import inventory_of
 from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
@@ -44,7 +42,7 @@ class ActionModule(ActionBase):
         try:
             answer = _checked_policy(options, task_vars or {})
             if options["report"] is not None and not self._task.check_mode:
-                _write(full_path(options["report"]), answer)
+                _report(full_path(options["report"]), answer)
         except Problem as problem:
             answer = {"failed": True, "msg": str(problem), "errors": []}
         return dict(untrusted({"changed": False, **answer}))
@@ -103,17 +101,7 @@ def _never_hit(policy: Policy, inventory: Inventory) -> list[str]:
     return [f"rule {rule.name}: {missing}" for rule in policy.rules for response in rule.responses if (missing := inventory.missing(response.hosts))]
 
 
-def _write(path: str, answer: dict[str, Any]) -> None:
-    """In one step, and for its owner only: alerts are nobody else's to read."""
-    try:
-        handle, name = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".policy_check-")
-        try:
-            with open(handle, "w", encoding="utf-8") as stream:
-                json.dump(answer, stream, indent=1)
-                stream.write("\n")
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-    except OSError as error:
-        raise Problem(f"report {path}: cannot be written on the controller: {error.strerror}") from error
+def _report(path: str, answer: dict[str, Any]) -> None:
+    """For its owner only: alerts are nobody else's to read."""
+    with writing(path, "report"):
+        replace_file(path, f"{json.dumps(answer, indent=1)}\n".encode(), 0o600)

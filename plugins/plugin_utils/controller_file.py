@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
 
 
 def full_path(path: str) -> str:
@@ -28,3 +31,25 @@ def content_of(path: str, what: str, limit: int) -> bytes:
     if len(content) > limit:
         raise BadInput(f"{what} {path}: the file is larger than {limit >> 20} MiB; split it")
     return content
+
+
+@contextmanager
+def writing(path: str, what: str = "") -> Iterator[None]:
+    """What keeps a file from being written, as a Problem that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise Problem(f"{what} {path}: cannot be written on the controller: {error.strerror}".lstrip()) from error
+
+
+def replace_file(path: str, content: bytes, mode: int) -> None:
+    """Writes a file in one step: nobody sees half of it."""
+    handle, name = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".riposte-")
+    try:
+        with open(handle, "wb") as stream:
+            stream.write(content)
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

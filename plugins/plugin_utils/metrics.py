@@ -9,13 +9,13 @@ reads the spool and writes nothing into it. It does so also when no rulebook run
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from ..module_utils.host.errors import Problem
+from .controller_file import replace_file
 from .spool import FAILED, NEW, TAKEN, Spool
 
 PREFIX = "riposte_"
@@ -49,16 +49,7 @@ def _counter(name: str, about: str, value: float) -> list[str]:
 
 def write(path: str, content: str) -> None:
     """Replaces the file at once: who reads it sees all of the old or all of the new. The collector runs as another user, so all may read it."""
-    part = f"{path}.{os.getpid()}"
-    try:
-        with open(part, "w", encoding="utf-8") as stream:
-            stream.write(content)
-        os.chmod(part, 0o644)
-        os.replace(part, path)
-    except BaseException:
-        if os.path.lexists(part):
-            os.unlink(part)
-        raise
+    replace_file(path, content.encode(), 0o644)
 
 
 def main(spool: str, path: str) -> int:

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from ..module_utils.host.conf import alone
+from ..module_utils.host.database import means_full, transaction
 from ..module_utils.host.errors import BadInput, Problem
 from ..module_utils.host.response import OUTCOMES, printable
 
@@ -34,7 +36,6 @@ KEPT_DEAD = 1000
 ROWS_A_STATEMENT = 100  # SQLite takes 999 values, or more
 LONGEST_DEAD = 65_536
 LONGEST_WHY = 1000
-_FULL = ("full", "readonly", "read-only", "unable to open", "disk i/o")
 _FINAL = ", ".join(f"'{outcome}'" for outcome in OUTCOMES)
 _SCHEMA = """
 CREATE TABLE alert (
@@ -477,16 +478,12 @@ class Spool:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with translated(self._where):
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
+        try:
+            with translated(self._where), transaction(self._database):
                 yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                self._counted = -1e9
-                raise
+        except BaseException:
+            self._counted = -1e9
+            raise
 
 
 def trusted(directory: str, make: bool, *files: str) -> None:
@@ -498,7 +495,7 @@ def trusted(directory: str, make: bool, *files: str) -> None:
             continue
         seen = os.lstat(path)
         expected = stat.S_ISDIR(seen.st_mode) if path == directory else stat.S_ISREG(seen.st_mode)
-        if not expected or seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if not (expected and alone(seen)):
             raise SpoolError(f"{path}: it must belong to uid {os.geteuid()}, be writable by nobody else and be no link; the spool is not trusted")
 
 
@@ -520,7 +517,7 @@ def translated(where: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        kind = SpoolFull if any(word in str(error).lower() for word in _FULL) else SpoolError
+        kind = SpoolFull if means_full(error) else SpoolError
         raise kind(f"{where}: {error}") from error
     except sqlite3.Error as error:
         raise SpoolError(f"{where}: {error}") from error

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from .errors import BadInput, shown
 
 LONGEST = 64
-MAPPED = 0xFFFF << 32
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z", re.ASCII)
 _ALPHABET = re.compile(r"[0-9A-Fa-f:./]+\Z")

@@ -12,6 +12,11 @@ from .errors import Problem
 LARGEST = 1 << 20  # bytes
 
 
+def alone(seen: os.stat_result) -> bool:
+    """Whether what was looked at belongs to this user, and nobody else may write it."""
+    return seen.st_uid == os.geteuid() and not seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
 def read_owned(path: str) -> str | None:
     """A file's text, None when there is none; Problem when it cannot be trusted or read."""
     try:
@@ -24,7 +29,7 @@ def read_owned(path: str) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise Problem(f"{path}: cannot be read ({error})") from error
-    if seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    if not alone(seen):
         raise Problem(f"{path}: it must belong to root and be writable by nobody else")
     return text
 

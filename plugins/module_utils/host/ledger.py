@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from sys import intern
 from typing import Any, NamedTuple
 
+from .conf import alone
+from .database import means_full, transaction
 from .errors import LedgerCorrupt, LedgerError, LedgerFull
 from .lifetime import moment_text
 from .paths import Paths
@@ -26,7 +28,6 @@ ADDING, CHANGING, STANDING, REMOVING, ENDED = "adding", "changing", "standing", 
 EXPIRED, RELEASED = "expired", "released"  # how a response that stood has ended
 KEPT_SECONDS = 90 * 86400
 KEPT_ROWS = 200_000
-_FULL = ("full", "readonly", "read-only", "unable to open", "disk i/o")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS response (
   id TEXT PRIMARY KEY,
@@ -207,15 +208,8 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+        with _translated(), transaction(self._database):
+            yield
 
 
 def _trusted(paths: Paths, make: bool) -> None:
@@ -227,7 +221,7 @@ def _trusted(paths: Paths, make: bool) -> None:
             continue
         seen = os.lstat(path)
         expected = stat.S_ISDIR(seen.st_mode) if path == paths.state else stat.S_ISREG(seen.st_mode)
-        if not expected or seen.st_uid != os.geteuid() or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if not (expected and alone(seen)):
             raise LedgerError(f"{path}: it must belong to root, be writable by nobody else and be no link; it is not trusted, nothing was done")
 
 
@@ -246,7 +240,7 @@ def _translated(paths: Paths | None = None) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        kind = LedgerFull if any(word in str(error).lower() for word in _FULL) else LedgerError
+        kind = LedgerFull if means_full(error) else LedgerError
         raise kind(f"{where}: {error}") from error
     except (sqlite3.DataError, sqlite3.IntegrityError, sqlite3.InternalError, sqlite3.NotSupportedError, sqlite3.ProgrammingError) as error:
         raise LedgerError(f"{where}: {error}") from error  # a rule broken by us is no reason to throw the ledger away
