@@ -140,6 +140,13 @@ class ShadowLine(NamedTuple):
         found = _LOCK.match(self.password)
         return bool(found and found[3])
 
+    def ends_sessions(self, asked: bool | None) -> bool:
+        """Whether a lock that is laid now ends what the account runs. asked None: as the lock that stands does.
+
+        Where none of ours stands, or was lost with the line, sessions are left alone: what is ended cannot be put back.
+        """
+        return asked if asked is not None else self.ours and not self.keeps_sessions
+
     @property
     def trouble(self) -> str | None:
         """Why a lock of this line could not be undone exactly."""
@@ -150,17 +157,14 @@ class ShadowLine(NamedTuple):
         return None
 
     def lock(self, until: float | None, end_sessions: bool | None = True) -> ShadowLine:
-        """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile. end_sessions None: as it was.
-
-        Where the line was lost with its lock, nothing tells how it was: then sessions are left alone, for what is ended cannot be put back.
-        """
+        """Locked until then; a lock of ours is laid anew over what an admin changed meanwhile."""
         if self.trouble:
             raise ToolError(self.trouble)
         bare = self.unlock()
         before = int(bare.expires) + 1 if bare.expires else 0
         end = round(until) if until else 0
-        keep = self.keeps_sessions or not self.ours if end_sessions is None else not end_sessions
-        return bare._replace(password=f"*riposte-{end}{'-keep' if keep else ''}*{bare.password}", expires=EXPIRED, mark=f"72{before:07d}")
+        keep = "" if self.ends_sessions(end_sessions) else "-keep"
+        return bare._replace(password=f"*riposte-{end}{keep}*{bare.password}", expires=EXPIRED, mark=f"72{before:07d}")
 
     def unlock(self) -> ShadowLine:
         """As before the lock; what an admin changed meanwhile stays as the admin left it."""
@@ -265,8 +269,7 @@ class Shadow:
     def missing(self, target: str) -> str | None:
         line, account = self._lines.get(target), self._accounts.get(target)
         if line and account:
-            ends = not line.keeps_sessions if self._end_sessions is None else self._end_sessions
-            if ends and account.uid == 0:
+            if account.uid == 0 and line.ends_sessions(self._end_sessions):
                 return f"account {target}: it has uid 0, and what runs as uid 0 is this host itself: say end_sessions: false to lock it all the same"
             return line.trouble
         try:

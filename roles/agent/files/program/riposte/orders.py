@@ -13,8 +13,8 @@ from engine.host.lifetime import moment_text, parse_duration
 from engine.host.response import DONE, FAILED, UNCHANGED, Request, Result, printable
 
 from .call import Call
-from .executables import DISABLE_ACCOUNT, ORIGIN
-from .lifetimes import CONF, KEEP, Conf, Term, choose, read_conf
+from .executables import ORIGIN
+from .lifetimes import CONF, KEEP, Conf, choose, read_conf
 from .log import one_line, until_text
 from .message import Order
 
@@ -66,7 +66,7 @@ def _begin(call: Call, order: Order, conf: Conf | None) -> bool:
         repeated_offenders=term.repeated_offenders,
         reason=order.reason,
         alert_id=call.alert_id,
-        end_sessions=_ends_sessions(call, term),
+        end_sessions=term.end_sessions or None,  # else as a lock that stands; a new one ends nothing, or failed log-ins would stop a service
     )
     item = _respond(call, request)
     well = item.outcome in (DONE, UNCHANGED)
@@ -79,16 +79,6 @@ def _begin(call: Call, order: Order, conf: Conf | None) -> bool:
         message = f"in force already since {moment_text(item.standing.since)}"
     _say(call, item, item.outcome, message)
     return well
-
-
-def _ends_sessions(call: Call, term: Term) -> bool | None:
-    """Wazuh's own disable-account ends none: whoever fails to log in as a service's account would stop the service. A lock that stands stays as it is."""
-    if term.end_sessions or call.kind.response != DISABLE_ACCOUNT:
-        return True
-    try:
-        return None if _known(call).in_force else False
-    except Problem:  # what comes next meets it too, and says so
-        return False
 
 
 def _called_off(call: Call, order: Order, conf: Conf | None) -> bool:
