@@ -17,11 +17,12 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, read_alerts
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.breakers import HOUR, Earlier
-from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import Plan, make_plan
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import PENDING, Approval, Past, Plan, make_plan
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem, shown
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
+from ansible_collections.riposte.active_response.plugins.plugin_utils.approvals import Pending
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path
 from ansible_collections.riposte.active_response.plugins.plugin_utils.lease import at_work
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import listed, read_policy_file
@@ -74,11 +75,11 @@ def _plan(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
     problems = [f"{where}, {place}: {why}" for place, why in unread]
     if not alerts:
         raise BadInput(listed(f"alerts {where}: there is no alert in this file", problems))
-    approved = {(each, rule.name) for each in options["approved"] or () for rule in policy.rules}
-    unknown = sorted(set(options["approved"] or ()) - {alert.id for alert in alerts})
+    approved = {each: Approval() for each in options["approved"] or ()}
+    unknown = sorted(set(approved) - {alert.id for alert in alerts})
     if unknown:
         raise BadInput(f"approved: no alert in {where} has the id {', '.join(map(shown, unknown[:10]))}; nothing was done")
-    plan = make_plan(alerts, policy, inventory_of(task_vars), options["since"], approved=approved)
+    plan = make_plan(alerts, policy, inventory_of(task_vars), options["since"], Past(approved=approved))
     told = [audit.alert(each, "taken") for each in alerts]
     return _answer(policy, plan, problems, audit.write(options["audit"] or "", [*told, *_decisions(plan, policy, None)]))
 
@@ -111,7 +112,7 @@ def _plan_batch(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str,
         failed = {each.id: why for each in taken.values() if (why := _unfit(each, policy, now))}
         alerts = [_alert(each) for each in taken.values() if each.id not in failed]
         since = {each.id: f"{each.received:.3f}" for each in taken.values()}  # what comes late is shorter, not longer
-        plan = make_plan(alerts, policy, inventory, since, _earlier(spool, now))
+        plan = make_plan(alerts, policy, inventory, since, _past(spool, taken.values(), now))
         _only_what_is_left(plan, taken)
         spool.plan(batch, _planned(taken.values(), plan, failed), policy.max_age, now)
     told = [audit.ended(identity, "failed", why, batch) for identity, why in failed.items()]
@@ -124,6 +125,11 @@ def _decisions(plan: Plan, policy: Policy, batch: int | None) -> list[dict[str, 
     return [audit.decision(decision.as_dict(), policy.mode, batch) for decision in plan.decisions]
 
 
+def _past(spool: Spool, taken: Collection[Taken], now: float) -> Past:
+    approved = {each.id: Approval(each.given, f"{each.approved:.3f}", each.left) for each in taken if each.approved is not None}
+    return Past(_earlier(spool, now), approved, lambda response, target: spool.offences(response, target, now))
+
+
 def _earlier(spool: Spool, now: float) -> Iterator[Earlier]:
     """What the runs of the last hour have begun, for the breakers."""
     for response, target, moment in spool.begun_since(now - HOUR):
@@ -132,9 +138,9 @@ def _earlier(spool: Spool, now: float) -> Iterator[Earlier]:
 
 def _unfit(taken: Taken, policy: Policy, now: float) -> str:
     """Why an alert is given up instead of answered."""
-    age = now - taken.happened
+    age = now - (taken.approved or taken.happened)
     if age > policy.max_age:
-        return f"too old: it happened {age:.0f} s ago, the policy's max_age is {policy.max_age} s"
+        return f"too old: it {'was approved' if taken.approved else 'happened'} {age:.0f} s ago, the policy's max_age is {policy.max_age} s"
     alerts, problems = read_alerts(taken.body)
     return "" if alerts else f"it can no longer be read: {'; '.join(problem.why for problem in problems)}"
 
@@ -156,10 +162,14 @@ def _only_what_is_left(plan: Plan, taken: Mapping[str, Taken]) -> None:
 def _planned(taken: Collection[Taken], plan: Plan, failed: Mapping[str, str]) -> list[Planned]:
     expected: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
     whys: dict[str, dict[str, None]] = defaultdict(dict)
+    pending: dict[str, list[Pending]] = defaultdict(list)
     for host, requests in plan.hosts.items():
         for request in requests:
             expected[request["alert_id"]].update((host, request["response"], target) for target in request["targets"])
     for decision in plan.decisions:
         whys[decision.alert_id][decision.why] = None
+        if decision.outcome == PENDING:
+            pending[decision.alert_id].append(Pending(decision.rule, decision.response, decision.target, decision.hosts))
     given_up = [Planned(each.number, [], failed[each.id], failed=True) for each in taken if each.id in failed]
-    return given_up + [Planned(each.number, sorted(expected[each.id]), "; ".join(whys[each.id])) for each in taken if each.id not in failed]
+    answered = [each for each in taken if each.id not in failed]
+    return given_up + [Planned(each.number, sorted(expected[each.id]), "; ".join(whys[each.id]), pending=pending[each.id]) for each in answered]

@@ -9,12 +9,12 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import Inventory
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.inventory import Inventory
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.rehearsal import Rehearsal, described
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
 from ansible_collections.riposte.active_response.plugins.module_utils.host.guard import GuardFile, parse_guard_file
-from ansible_collections.riposte.active_response.plugins.plugin_utils.alert_files import alert_files, read_alert_file
+from ansible_collections.riposte.active_response.plugins.plugin_utils.alert_files import alert_files, is_spool, read_alert_file, spool_pieces
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path, replace_file, writing
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import NotYaml, examine_policy_file, listed
 from ansible_collections.riposte.active_response.plugins.plugin_utils.raw_inventory import inventory_of
@@ -85,13 +85,12 @@ def _guard(path: str | None) -> GuardFile:
 def _heard(rehearsal: Rehearsal, path: str) -> list[str]:
     problems: list[str] = []
     left_out = 0
-    for file in alert_files(path):
-        for piece in read_alert_file(file):
-            for alert in piece.alerts:
-                rehearsal.hear(alert)
-            room = MOST_PROBLEMS - len(problems)
-            problems += piece.problems[:room]
-            left_out += len(piece.problems[room:])
+    for piece in spool_pieces(path) if is_spool(path) else (piece for file in alert_files(path) for piece in read_alert_file(file)):
+        for alert in piece.alerts:
+            rehearsal.hear(alert)
+        room = MOST_PROBLEMS - len(problems)
+        problems += piece.problems[:room]
+        left_out += len(piece.problems[room:])
     rehearsal.play()
     return problems + ([f"and {left_out} more"] if left_out else [])
 

@@ -16,6 +16,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import Problem
+from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import full_path
 from ansible_collections.riposte.active_response.plugins.plugin_utils.lease import at_work
@@ -78,9 +79,13 @@ def _answers(requests: list[Mapping[str, Any]], result: Mapping[str, Any]) -> li
         outcome = UNREACHABLE if result.get("unreachable") else UNANSWERED
         return _silence(requests, outcome, str(result.get("msg") or result.get("module_stderr") or "the module said nothing about it"))
     return [
-        Answer(str(request.get("alert_id", "")), str(request["response"]), str(target), str(each["outcome"]), str(each["message"]))
+        Answer(str(request.get("alert_id", "")), str(request["response"]), str(target), str(each["outcome"]), str(each["message"]), _until(each))
         for each, (request, target) in zip(said, asked)
     ]
+
+
+def _until(said: Mapping[str, Any]) -> float | None:
+    return None if said["until"] is None else parse_moment("until", str(said["until"]))
 
 
 def _silence(requests: list[Mapping[str, Any]], outcome: str, why: str) -> list[Answer]:

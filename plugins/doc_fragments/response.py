@@ -81,6 +81,12 @@ options:
     type: list
     elements: str
     default: []
+  offences:
+    description:
+      - How many offences of these targets are known elsewhere, such as on the other hosts of a fleet. For O(repeated_offenders) the greater number counts,
+        this one or what this host has seen.
+    type: int
+    default: 0
   returned:
     description:
       - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be; RV(summary) counts all.

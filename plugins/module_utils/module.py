@@ -33,6 +33,7 @@ def response_options(**more: Any) -> dict[str, Any]:
             "permanent": {"type": "bool", "default": False},
             "since": {"type": "str"},
             "repeated_offenders": {"type": "list", "elements": "str", "default": []},
+            "offences": {"type": "int", "default": 0},
             "reason": {"type": "str", "default": ""},
             "alert_id": {"type": "str", "default": ""},
             "protect": {"type": "list", "elements": "str", "default": []},

@@ -60,7 +60,7 @@ options:
   approved:
     description:
       - Ids of alerts in O(alerts) that a person has approved. Rules whose C(mode) is V(approve) are enforced for these alerts; for others they are V(pending).
-      - It is for alerts that are given as a file; what waits in a spool is told as pending, and is answered by giving the alert here.
+      - It is for alerts that are given here. What waits in a spool is approved by M(riposte.active_response.approve).
     type: list
     elements: str
     default: []
@@ -103,6 +103,7 @@ EXAMPLES = r"""
 #         - response: firewall_drop
 #           timeout: 10m           # one of timeout | until | permanent: true
 #           repeated_offenders: [30m, 2h, 1d]   # instead of timeout: for the first repeat, the second, and all that follow
+#           offences: fleet        # host (each host counts for itself; the default) | fleet (attacks on any host that came by the spool)
 #           hosts: own             # own (the alert's agent; the default) | all | {groups: [web, mail]} | {agents: ["007"]}
 #           reason: ssh            # instead of the rule's name
 #           backend: auto          # firewall_drop only
@@ -150,7 +151,7 @@ decisions:
       description: The id of the Wazuh rule that raised it.
       type: str
     outcome:
-      description: V(planned), V(would) (the mode is V(observe)), or V(nothing).
+      description: V(planned), V(would) (the mode is V(observe)), V(pending) (the mode is V(approve)), V(held) (by a breaker), or V(nothing).
       type: str
     why:
       description: Where the target comes from and why these hosts; or why nothing is to be done. Safe to print.

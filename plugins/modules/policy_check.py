@@ -34,6 +34,8 @@ options:
       - A file on the controller with one alert, a JSON list of alerts, or one alert a line. One with the ending C(.gz) is unpacked.
       - A directory means all files in and under it that end in C(.json), C(.jsonl), C(.ndjson), with C(.gz) behind it or not.
         So Wazuh's C(/var/ossec/logs/alerts/2026) will do.
+      - A directory in which the event source C(riposte.active_response.wazuh) keeps its alerts means those, for as long as it keeps them, a week.
+        It must belong to the user who runs this.
       - When it is not given, only the policy is checked.
     type: str
   guard:

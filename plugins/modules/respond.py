@@ -66,6 +66,11 @@ options:
         type: list
         elements: str
         default: []
+      offences:
+        description:
+          - Offences known elsewhere, see M(riposte.active_response.firewall_drop).
+        type: int
+        default: 0
       reason:
         description:
           - Why, for people.

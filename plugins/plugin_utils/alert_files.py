@@ -1,6 +1,6 @@
 # Copyright: riposte.active_response contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Alerts in files of any size: one, or a tree of them as Wazuh keeps one file a day, packed or not. Read piece by piece."""
+"""Alerts in files of any size: one, or a tree of them as Wazuh keeps one file a day, packed or not. Or those that a spool keeps. Read piece by piece."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import IO, NamedTuple
 
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, Problem, read_alerts
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import full_path
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import FILE, Spool
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 PIECE = 16 << 20
@@ -26,6 +28,22 @@ class Piece(NamedTuple):
 
     alerts: list[Alert]
     problems: list[str]
+
+
+def is_spool(path: str) -> bool:
+    """Whether it is the directory of an event source's spool."""
+    return os.path.exists(os.path.join(full_path(path), FILE))
+
+
+def spool_pieces(path: str) -> Iterator[Piece]:
+    """All that came and is kept, what was answered long ago too."""
+    spool = Spool.open(full_path(path), make=False)
+    try:
+        for identity, body in spool.bodies():
+            alerts, problems = read_alerts(body)
+            yield Piece([replace(alert, id=identity) for alert in alerts], [f"{path}, alert {identity}: {problem.why}" for problem in problems])
+    finally:
+        spool.close()
 
 
 def alert_files(path: str) -> list[str]:

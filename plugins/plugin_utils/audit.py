@@ -1,6 +1,6 @@
 # Copyright: riposte.active_response contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The controller's audit: one JSON line for each alert, decision and outcome, in a file that other programs follow. Its schema is in docs/rulebooks.md.
+"""The controller's audit: a JSON line for each alert, decision, approval and outcome, in a file that other programs follow. Its schema: docs/rulebooks.md.
 
 The spool is the record of what is owed; this tells people what happened. So a line that cannot be written stops nothing, and is said.
 """
@@ -20,7 +20,7 @@ from ..module_utils.host.response import printable
 from .spool import Answer
 
 VERSION = 1
-ALERT, DECISION, OUTCOME = "alert", "decision", "outcome"
+ALERT, DECISION, OUTCOME, APPROVAL = "alert", "decision", "outcome", "approval"
 LONGEST_LINE = 8192  # bytes; what is longer is cut, and says so
 LIMITS = (1000, 200, 40, 8)  # characters of a text, and a tenth as many items of a list: the first that makes the line fit
 DEEPEST = 4
@@ -57,7 +57,12 @@ def decision(decision: Mapping[str, Any], mode: str, batch: int | None = None) -
 
 def outcome(host: str, answer: Answer, batch: int | None = None) -> dict[str, Any]:
     """What a host answered about one target."""
-    return {"event": OUTCOME, "host": host, **answer._asdict(), "batch": batch}
+    return {"event": OUTCOME, "host": host, **answer._asdict(), "until": moment(answer.until), "batch": batch}
+
+
+def approval(alert_id: str, rule: str, said: str, by: str) -> dict[str, Any]:
+    """What a person said about what waited: approved, rejected."""
+    return {"event": APPROVAL, "alert_id": alert_id, "rule": rule, "said": said, "by": by}
 
 
 def write(path: str, entries: Iterable[Mapping[str, Any]]) -> str:

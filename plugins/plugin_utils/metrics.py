@@ -32,6 +32,7 @@ def text(figures: Mapping[str, Any] | None, now: float) -> str:
         lines += _gauge("oldest_unfinished_seconds", "How long the oldest of them has been here.", {"": round(figures["oldest_unfinished_seconds"], 3)})
         lines += _gauge("failed", "Alerts of the last week that were given up.", {"": alerts.get(FAILED, 0)})
         lines += _gauge("responses", "Responses of the last week by outcome.", {f'outcome="{outcome}"': count for outcome, count in responses.items()})
+        lines += _gauge("pending", "Responses that wait until a person has approved them.", {"": figures["pending"]})
         lines += _gauge("dead", "What was put aside because it is no alert.", {"": figures["dead"]})
         lines += _counter("batches_total", "Batches handed out.", figures["batches"])
     return "\n".join([*lines, ""])

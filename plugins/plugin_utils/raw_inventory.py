@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import Inventory
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.inventory import Inventory
 
 
 def inventory_of(task_vars: dict[str, Any]) -> Inventory:

@@ -14,14 +14,17 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from ..module_utils.host.conf import alone
 from ..module_utils.host.database import means_full, transaction
-from ..module_utils.host.errors import BadInput, Problem
-from ..module_utils.host.response import OUTCOMES, printable
+from ..module_utils.host.errors import BadInput, Problem, shown
+from ..module_utils.host.response import DONE, OUTCOMES, printable
+from . import approvals, offences
+from .approvals import APPROVED, REJECTED, Approvals, Pending, Waiting
+from .offences import Offences
 
 VERSION = 1
 FILE = "intake.sqlite3"
@@ -45,6 +48,7 @@ CREATE TABLE alert (
   happened REAL NOT NULL,            -- epoch seconds, as all moments: when it was raised, never later than it came
   received REAL NOT NULL,            -- when it was accepted: timeouts count from here
   state TEXT NOT NULL CHECK (state IN ('new', 'taken', 'answered', 'failed')),
+  approved REAL,                     -- when a person last approved something of it: it is new again then, and its age counts from there
   batch INTEGER,                     -- the last one it was in
   planned INTEGER,                   -- the last batch whose plan has dealt with it
   attempts INTEGER NOT NULL DEFAULT 0,  -- runs that ended without a word about it
@@ -54,7 +58,7 @@ CREATE TABLE alert (
   why TEXT NOT NULL DEFAULT '',
   body TEXT NOT NULL                 -- JSON, as it came
 );
-CREATE INDEX alert_open ON alert (due, number, state, attempts, happened) WHERE ended IS NULL;
+CREATE INDEX alert_open ON alert (due, number, state, attempts, happened, approved) WHERE ended IS NULL;
 CREATE INDEX alert_taken ON alert (batch) WHERE state = 'taken';
 CREATE INDEX alert_ended ON alert (ended) WHERE ended IS NOT NULL;
 CREATE TABLE batch (
@@ -127,7 +131,11 @@ class Receipt(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """An alert of a batch, and what of it is settled: (host, response, target)."""
+    """An alert of a batch.
+
+    settled, left: (host, response, target) of earlier plans that have a last word, and that have none.
+    approved: when a person last approved something of it. given: all that was: (rule, response, target) -> hosts.
+    """
 
     number: int
     id: str
@@ -135,25 +143,30 @@ class Taken(NamedTuple):
     received: float
     body: str
     settled: frozenset[tuple[str, str, str]]
+    left: frozenset[tuple[str, str, str]]
+    approved: float | None
+    given: Mapping[tuple[str, str, str], Collection[str]]
 
 
 class Planned(NamedTuple):
-    """What the plan makes of an alert: who is to do what as (host, response, target), or why nobody. failed: it is given up."""
+    """What the plan makes of an alert: who is to do what as (host, response, target), or why nobody. failed: it is given up. pending: for a person."""
 
     number: int
     expected: Sequence[tuple[str, str, str]]
     why: str = ""
     failed: bool = False
+    pending: Sequence[Pending] = ()
 
 
 class Answer(NamedTuple):
-    """What a host said about one target of an alert."""
+    """What a host said about one target of an alert. until: when it ends, epoch seconds, if the host said so; None = never."""
 
     alert_id: str
     response: str
     target: str
     outcome: str
     message: str = ""
+    until: float | None = None
 
 
 class Close(NamedTuple):
@@ -184,6 +197,8 @@ class Spool:
         self._counted = -1e9
         self._waiting = 0
         self._ends: list[End] = []
+        self._approvals = Approvals(database)
+        self._offences = Offences(database)
 
     @classmethod
     def open(cls, directory: str, make: bool = True, most_waiting: int = 50_000, patience: float = 5.0) -> Spool:
@@ -218,7 +233,7 @@ class Spool:
         with self._transaction():
             if self._one("PRAGMA user_version") == VERSION:  # another process was faster
                 return
-            for statement in _SCHEMA.split(";\n"):
+            for statement in (part for schema in (_SCHEMA, approvals.SCHEMA, offences.SCHEMA) for part in schema.split(";\n")):
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -317,8 +332,8 @@ class Spool:
 
     def _give_up_the_old(self, now: float) -> None:
         age = self.max_age()
-        old = self._database.execute("SELECT number FROM alert WHERE ended IS NULL AND state = 'new' AND happened < ?", (now - age,)).fetchall()
-        for (number,) in old:
+        old = "SELECT number FROM alert WHERE ended IS NULL AND state = 'new' AND coalesce(approved, happened) < ?"
+        for (number,) in self._database.execute(old, (now - age,)).fetchall():
             self._fail(number, now, f"too old: the policy's max_age is {age:g} s")
 
     def _fail(self, number: int, now: float, why: str) -> None:
@@ -346,12 +361,15 @@ class Spool:
             began = self._database.execute("UPDATE batch SET state = 'running', pid = ?, begun = ? WHERE id = ? AND state = 'handed'", (pid, now, batch))
             if not began.rowcount:
                 raise Gone(f"batch {batch} of {self._where} is {self._state(batch)}, only one that is handed out can begin; nothing was done")
-            query = "SELECT number, id, happened, received, body FROM alert WHERE batch = ? AND state = 'taken' ORDER BY number"
-            rows = self._database.execute(query, (batch,)).fetchall()
-            return [Taken(number, identity, happened, received, body, self._settled(number)) for number, identity, happened, received, body in rows]
+            query = "SELECT number, id, happened, received, body, approved FROM alert WHERE batch = ? AND state = 'taken' ORDER BY number"
+            return [self._taken(*row) for row in self._database.execute(query, (batch,)).fetchall()]
 
-    def _settled(self, number: int) -> frozenset[tuple[str, str, str]]:
-        return frozenset(self._database.execute(f"SELECT host, response, target FROM response WHERE alert = ? AND outcome IN ({_FINAL})", (number,)))
+    def _taken(self, number: int, identity: str, happened: float, received: float, body: str, approved: float | None) -> Taken:
+        rows = self._database.execute("SELECT host, response, target, outcome FROM response WHERE alert = ?", (number,)).fetchall()
+        settled = frozenset(row[:3] for row in rows if row[3] in OUTCOMES)
+        left = frozenset(row[:3] for row in rows) - settled
+        given = {} if approved is None else self._approvals.given(number)
+        return Taken(number, identity, happened, received, body, settled, left, approved, given)
 
     def _state(self, batch: int) -> str:
         return str(self._one("SELECT state FROM batch WHERE id = ?", batch) or "unknown")
@@ -365,6 +383,7 @@ class Spool:
                 if each.failed:
                     self._fail(each.number, now, each.why)
                     continue
+                self._approvals.ask(each.number, each.pending)
                 keep = [(each.number, *key) for key in each.expected]
                 self._database.execute(f"DELETE FROM response WHERE alert = ? AND (outcome IS NULL OR outcome NOT IN ({_FINAL}))", (each.number,))
                 self._database.executemany("INSERT OR IGNORE INTO response (alert, host, response, target) VALUES (?, ?, ?, ?)", keep)
@@ -375,9 +394,12 @@ class Spool:
             "UPDATE response SET outcome = ?, message = ?, moment = ? WHERE alert = (SELECT number FROM alert WHERE id = ? AND batch = ?)"
             f" AND host = ? AND response = ? AND target = ? AND (outcome IS NULL OR outcome NOT IN ({_FINAL}))"
         )
+        answers = list(answers)
         rows = [(each.outcome, printable(each.message, LONGEST_WHY), now, each.alert_id, batch, host, each.response, each.target) for each in answers]
+        begun = [(each.response, each.target, offences.FOR_GOOD if each.until is None else each.until) for each in answers if each.outcome == DONE]
         with self._fenced(batch):
             self._database.executemany(update, rows)
+            self._offences.record(begun, now)
 
     def still_running(self, batch: int) -> None:
         """Gone when the batch is no longer the caller's."""
@@ -405,6 +427,9 @@ class Spool:
             query = "SELECT number, planned, attempts, waits FROM alert WHERE batch = ? AND state = 'taken' ORDER BY number"
             rows = self._database.execute(query, (batch,)).fetchall()
             became = [self._settle(batch, row, now, pause, counted) for row in rows]
+            for number, approved in self._database.execute("SELECT number, approved FROM alert WHERE batch = ?", (batch,)).fetchall():
+                if self._approvals.given(number, approved):  # while the run had it
+                    self._renew(number, now)
             planned = bool(self._one("SELECT EXISTS (SELECT 1 FROM alert WHERE batch = ? AND planned = ?)", batch, batch))
             failed = int(self._one("SELECT count(*) FROM alert WHERE batch = ? AND state = 'failed'", batch) or 0)
         self._counted = -1e9
@@ -427,9 +452,69 @@ class Spool:
         self._database.execute(again, (attempts, waits, due, number))
         return NEW
 
+    # -- what persons say
+
+    def waiting(self) -> list[Waiting]:
+        """What nobody has approved or rejected yet."""
+        with translated(self._where):
+            return self._approvals.waiting()
+
+    def approve(self, alert_id: str, by: str, now: float, rules: Collection[str] = (), check: bool = False) -> list[str]:
+        """Has what waits of this alert done, now. Returns the rules of which that is new.
+
+        rules: only these, also those that were rejected; none means all that wait. check: only looks.
+        """
+        with self._transaction():
+            number, said = self._asked(alert_id, rules)
+            open_to = (None, REJECTED) if rules else (None,)
+            chosen = [rule for rule in rules or said if said[rule][0] in open_to]
+            if chosen and not check:
+                self._approvals.say(number, chosen, APPROVED, by, now)
+                if self._one("SELECT state FROM alert WHERE number = ?", number) != TAKEN:  # a run that has it is waited for
+                    self._renew(number, now)
+            return chosen
+
+    def reject(self, alert_id: str, by: str, now: float, rules: Collection[str] = (), check: bool = False) -> list[str]:
+        """Has what waits of this alert never done, as `approve`. BadInput when what is to be rejected was approved."""
+        with self._transaction():
+            number, said = self._asked(alert_id, rules)
+            approved = [rule for rule in rules or said if said[rule][0] == APPROVED]
+            chosen = [rule for rule in rules or said if said[rule][0] is None]
+            if approved and (rules or not chosen):
+                raise BadInput(f"alert {alert_id}, rule {approved[0]}: {said[approved[0]][1]} has approved it; release what it did")
+            if not check:
+                self._approvals.say(number, chosen, REJECTED, by, now)
+            return chosen
+
+    def _asked(self, alert_id: str, rules: Collection[str]) -> tuple[int, dict[str, tuple[str | None, str]]]:
+        """The alert's number, and what was said about its rules."""
+        number = self._one("SELECT number FROM alert WHERE id = ?", alert_id)
+        said = {} if number is None else self._approvals.said(number)
+        if number is None or not said:
+            raise BadInput(f"alert {shown(alert_id)}: {'there is no such alert in the spool' if number is None else 'nothing of it ever waited for approval'}")
+        unknown = [rule for rule in rules if rule not in said]
+        if unknown:
+            raise BadInput(f"alert {alert_id}: rule {shown(unknown[0])}: nothing of it waits for that rule; for it waits {', '.join(said)}")
+        return number, said
+
+    def _renew(self, number: int, now: float) -> None:
+        """Makes an alert new again, for what was approved since the last time. Where the same was done for another rule before, it is to be done anew."""
+        fresh = self._approvals.given(number, self._one("SELECT approved FROM alert WHERE number = ?", number))
+        over = [(number, response, target) for _rule, response, target in fresh]
+        self._database.executemany(f"DELETE FROM response WHERE alert = ? AND response = ? AND target = ? AND outcome IN ({_FINAL})", over)
+        again = "UPDATE alert SET state = 'new', ended = NULL, approved = ?, due = ?, attempts = 0, waits = 0 WHERE number = ?"
+        self._database.execute(again, (now, now, number))
+
+    def progress(self, alert_id: str) -> tuple[str, list[tuple[str, str, str, str | None, str]]]:
+        """An alert's state, and for each host, response and target the outcome so far and what was said."""
+        with translated(self._where):
+            query = "SELECT host, response, target, outcome, message FROM response JOIN alert ON number = alert WHERE id = ? ORDER BY 2, 3, 1"
+            return str(self._one("SELECT state FROM alert WHERE id = ?", alert_id)), list(self._database.execute(query, (alert_id,)))
+
     def prune(self, now: float) -> None:
         """Forgets what ended long ago. An id is known for as long as its alert is kept."""
         with self._transaction():
+            self._offences.prune(now)
             self._database.execute("DELETE FROM alert WHERE ended < ?", (now - KEPT_SECONDS,))
             self._database.execute("DELETE FROM batch WHERE ended < ?", (now - KEPT_SECONDS,))
             self._database.execute("DELETE FROM dead WHERE received < ?", (now - KEPT_SECONDS,))
@@ -441,6 +526,16 @@ class Spool:
         query = "SELECT response, target, max(moment) FROM response WHERE outcome = 'done' AND moment >= ? GROUP BY 1, 2"
         with translated(self._where):
             return list(self._database.execute(query, (moment,)))
+
+    def offences(self, response: str, target: str, now: float) -> int:
+        """How many attacks of this target the fleet has answered that are over."""
+        with translated(self._where):
+            return self._offences.count(response, target, now)
+
+    def bodies(self) -> Iterator[tuple[str, str]]:
+        """The alerts that are kept, in the order they came: id, and the alert as it came."""
+        with translated(self._where):
+            yield from self._database.execute("SELECT id, body FROM alert ORDER BY number")
 
     def ends(self) -> list[End]:
         """The alerts that came to their end by this object since it was asked last."""
@@ -458,6 +553,7 @@ class Spool:
             return {
                 "alerts": {**dict.fromkeys((NEW, TAKEN, ANSWERED, FAILED), 0), **self._counts("state", "alert")},
                 "responses": {**dict.fromkeys((*OUTCOMES, UNREACHABLE, UNANSWERED), 0), **self._counts("coalesce(outcome, 'expected')", "response")},
+                "pending": self._approvals.count(),
                 "dead": self._one("SELECT count(*) FROM dead"),
                 "batches": self._one("SELECT seq FROM sqlite_sequence WHERE name = 'batch'") or 0,
                 "oldest_unfinished_seconds": max(0.0, now - oldest) if oldest is not None else 0.0,

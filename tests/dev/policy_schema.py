@@ -29,6 +29,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.alert.poli
     KINDS,
     LIFETIMES,
     MODES,
+    OFFENCES,
     OWN,
     POLICY_KEYS,
     RULE_KEYS,
@@ -122,13 +123,15 @@ def response(name: str) -> Schema:
         "until": MOMENT,
         "permanent": {"const": True},
         "repeated_offenders": many(DURATION),
+        "offences": {"enum": list(OFFENCES)},
         "hosts": hosts(kind),
         "reason": text(200),
         "override": many({"anyOf": [{"enum": list(kind.guard_entries)}, {"type": "string", "pattern": r"^never:\S+$"}]}),
         **({"backend": {"enum": list(kind.backends)}} if kind.backends else {}),
         **dict.fromkeys(kind.switches, SWITCH),
     }
-    once: Schema = {"oneOf": [{"required": [key]} for key in LIFETIMES], "dependencies": {"repeated_offenders": ["timeout"]}}
+    beside = {"repeated_offenders": ["timeout"], "offences": ["repeated_offenders"]}
+    once: Schema = {"oneOf": [{"required": [key]} for key in LIFETIMES], "dependencies": beside}
     return {**mapping(kind.keys, values, ["response"]), **once}
 
 

@@ -36,6 +36,10 @@ rules:
   - name: ssh
     match: {rule_ids: ["5712"]}
     responses: [{response: firewall_drop, timeout: 10m}]
+  - name: ask first
+    mode: approve
+    match: {rule_ids: ["5763"]}
+    responses: [{response: firewall_drop, timeout: 10m}]
 """
 PLAYBOOK = "- hosts: responder\n  gather_facts: false\n  roles: [riposte.active_response.responder]\n"
 MODULES = (
@@ -243,6 +247,7 @@ def test_it_comes_answers_alerts_and_goes_without_a_trace(lab: Lab, field: Field
     assert post_when_up(lab, field, alert("two", address="203.0.113.42")) == 200
     wait_for(lambda: blocked(web1, "203.0.113.42"), "the next attacker to be blocked", timeout=60)
 
+    people_have_a_say(lab, field)
     refuses_a_bad_policy(lab, field)
     venv = host.inside(["sh", "-c", "echo /opt/riposte-responder/venv-*"]).stdout.strip()
     assert deploy(lab, field, "--check", riposte_responder_venv=venv) == []  # an environment that is there already is taken as it is
@@ -269,6 +274,21 @@ def post_when_up(lab: Lab, field: Field, body: object) -> int:
 def without_spool(text: str) -> list[str]:
     """What the running service writes by itself is left out."""
     return [line for line in text.splitlines() if not re.search(r"/(var/lib|run)/riposte-responder/|riposte\.prom|riposte-responder-metrics", line)]
+
+
+def people_have_a_say(lab: Lab, field: Field) -> None:
+    """By the command that the role brings along for them."""
+    host, web1 = field.responder, field.web1
+    asking = alert("three", address="203.0.113.43")
+    assert post(lab, field, {**asking, "rule": {**asking["rule"], "id": "5763"}}) == 200
+    wait_for(lambda: health(host)["pending"] == 1, "it to wait for a person", timeout=60)
+    assert "203.0.113.43" in host.inside(["riposte-responder", "approve"]).stdout
+    assert not blocked(web1, "203.0.113.43")
+    assert " done " in host.inside(["riposte-responder", "approve", "-e", '{"riposte_approved": ["three"]}'], timeout=120).stdout
+    assert blocked(web1, "203.0.113.43")
+    assert "203.0.113.43" in host.inside(["riposte-responder", "report"], timeout=120).stdout
+    host.inside(["riposte-responder", "release", "-e", "riposte_target=203.0.113.43"], timeout=120)
+    assert not blocked(web1, "203.0.113.43")
 
 
 def refuses_a_bad_policy(lab: Lab, field: Field) -> None:

@@ -1,28 +1,25 @@
 # Copyright: riposte.active_response contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Alerts + policy + inventory -> which host does what, and for each alert why or why not. A pure function.
-
-Unknown means nobody, ambiguous means nobody, and both are said.
-"""
+"""Alerts + policy + inventory -> which host does what, and for each alert why or why not. A pure function."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..host.address import parse_network
-from ..host.errors import BadInput, shown
+from ..host.errors import BadInput
 from ..host.response import printable
 from .alert import Alert
 from .allow import allow_list
 from .breakers import Breakers, Earlier
-from .match import padded, values_at
+from .inventory import Inventory, Reached
+from .match import values_at
 from .observables import ADDRESS, DESTINATION, USER
-from .policy import AGENTS, ALL, ENFORCE, GROUPS, OBSERVE, SERVER, Hosts, Policy, Response, Rule
+from .policy import ALL, ENFORCE, OBSERVE, Policy, Response, Rule
 
 PLANNED, WOULD, PENDING, HELD, NOTHING = "planned", "would", "pending", "held", "nothing"
-MANAGER = "000"
 LONGEST_REASON = 500
 
 # Wazuh's rules about active responses that ran (650 to 658, all in group active_response), and those of our role manager, which may have other numbers.
@@ -70,129 +67,51 @@ class Plan:
     problems: list[str] = field(default_factory=list)
 
 
-class Reached(NamedTuple):
-    """The hosts a response goes to, and why these."""
+@dataclass(frozen=True)
+class Approval:
+    """What a person has approved of an alert. given: (rule, response, target) -> the hosts that were shown to them; None = whatever waits.
 
-    names: tuple[str, ...]
-    why: str
-
-
-class Inventory:
-    """The hosts by the ways a plan looks for them. agent_ids: each host's `wazuh_agent_id` just as the inventory has it, None = none.
-
-    addresses: each host's `ansible_host` just as the inventory has it; its name where it has none.
+    since: when, as text; timeouts of what was given count from there. left: (host, response, target) that are owed from before, of what needs no approval.
     """
 
-    def __init__(self, agent_ids: Mapping[str, object], groups: Mapping[str, Sequence[str]], addresses: Mapping[str, str] | None = None) -> None:
-        self.names = tuple(agent_ids)
-        self.addresses = {} if addresses is None else addresses
-        self._known = frozenset(agent_ids)
-        self.problems: list[str] = []
-        self._groups = groups
-        self._claims: dict[str, str] = {}  # host -> its agent id; empty: it says one that cannot be read
-        self._by_agent: dict[str, list[str]] = {}
-        for name, said in agent_ids.items():
-            if said is not None:
-                self._claims[name] = self._agent_id(name, said)
-                self._by_agent.setdefault(self._claims[name], []).append(name)
-
-    def reach(self, hosts: Hosts, alert: Alert, by_name: bool) -> Reached:
-        if hosts.kind == ALL:
-            return Reached(self.names, "all hosts" if self.names else "the inventory has no hosts")
-        if hosts.kind == GROUPS:
-            return self._in_groups(hosts.groups)
-        if hosts.kind == AGENTS:
-            return self._of_agents(hosts.agents)
-        if hosts.kind == SERVER:
-            return self._agent(MANAGER)
-        return self.own(alert, by_name)
-
-    def missing(self, hosts: Hosts) -> str:
-        """What is named there and nobody answers for."""
-        agents = (MANAGER,) if hosts.kind == SERVER else hosts.agents
-        unknown = [group for group in hosts.groups if group not in self._groups]
-        said = [f"the inventory has no group {', '.join(unknown)}"] if unknown else []
-        return "; ".join(said + [reached.why for agent in agents if not (reached := self._agent(agent)).names])
-
-    def _in_groups(self, groups: tuple[str, ...]) -> Reached:
-        known = [group for group in groups if group in self._groups]
-        unknown = [group for group in groups if group not in self._groups]
-        members = {name for group in known for name in self._groups[group]}
-        why = [f"{'hosts of' if members else 'no host is in'} {', '.join(known)}"] if known else []
-        why += [f"the inventory has no group {', '.join(unknown)}"] if unknown else []
-        return Reached(tuple(name for name in self.names if name in members), "; ".join(why))
-
-    def _of_agents(self, agents: tuple[str, ...]) -> Reached:
-        reached = [self._agent(agent) for agent in agents]
-        return Reached(tuple(dict.fromkeys(name for each in reached for name in each.names)), "; ".join(each.why for each in reached))
-
-    def own(self, alert: Alert, by_name: bool) -> Reached:
-        agent, missing = "the alert names no agent id", ""
-        if alert.agent_id:
-            own, agent_id = self._agent(alert.agent_id), padded(alert.agent_id)
-            if agent_id == MANAGER or agent_id in self._by_agent:
-                return own
-            agent, missing = f"agent {alert.agent_id}", own.why
-        name = alert.agent_name
-        if not by_name or not name:
-            return Reached((), missing or agent)
-        if name not in self._known:
-            return Reached((), f"{missing or agent}, and none is named {shown(name)}")
-        if name in self._claims:
-            return Reached((), f"{missing or agent}; host {name} has its name but says wazuh_agent_id: {self._claims[name] or 'unreadable'}")
-        return Reached((name,), f"{agent}, found by its name")
-
-    def _agent(self, agent_id: str) -> Reached:
-        """The one host that answers for an agent."""
-        found = self._by_agent.get(padded(agent_id), [])
-        if len(found) == 1:
-            return Reached((found[0],), f"agent {agent_id}")
-        if found:
-            return Reached((), f"agent {agent_id} is ambiguous: {len(found)} hosts say that wazuh_agent_id ({', '.join(found[:5])})")
-        if padded(agent_id) == MANAGER:
-            return Reached((), f'agent {agent_id} is the Wazuh manager or a device behind it; no host says wazuh_agent_id: "{MANAGER}"')
-        return Reached((), f"agent {agent_id}: no host says that wazuh_agent_id")
-
-    def _agent_id(self, name: str, said: object) -> str:
-        """YAML reads 012 as ten: a number that could have been written so may mean two agents, and so means none."""
-        text = str(said) if isinstance(said, int) and not isinstance(said, bool) else said
-        if not isinstance(text, str) or not text.isascii() or not text.replace("-", "").isalnum():
-            self.problems.append(f'host {name}: wazuh_agent_id is {shown(said)}, expected text such as "001"; the host answers for no agent')
-            return ""
-        if isinstance(said, int) and 8 <= said < 64:
-            self.problems.append(
-                f"host {name}: wazuh_agent_id is the number {text}, which YAML also makes of 0{said:o}; "
-                f'write it as Wazuh does, in quotes: "{padded(text)}"; the host answers for no agent'
-            )
-            return ""
-        return padded(text)
+    given: Mapping[tuple[str, str, str], Collection[str]] | None = None
+    since: str | None = None
+    left: Collection[tuple[str, str, str]] = ()
 
 
-def make_plan(
-    alerts: Sequence[Alert],
-    policy: Policy,
-    inventory: Inventory,
-    since: str | Mapping[str, str] | None = None,
-    earlier: Iterable[Earlier] = (),
-    approved: Collection[tuple[str, str]] = (),
-) -> Plan:
+def never(_response: str, _target: str) -> int:
+    """No offence is known."""
+    return 0
+
+
+@dataclass(frozen=True)
+class Past:
+    """What went before. earlier: what runs of the last hour have begun, for the breakers. approved: by alert id.
+
+    offences: how often the fleet has answered attacks of a target that are over, by response and target.
+    """
+
+    earlier: Iterable[Earlier] = ()
+    approved: Mapping[str, Approval] = field(default_factory=dict)
+    offences: Callable[[str, str], int] = never
+
+
+def make_plan(alerts: Sequence[Alert], policy: Policy, inventory: Inventory, since: str | Mapping[str, str] | None = None, past: Past | None = None) -> Plan:
     """BadInput when the policy's allow list names a host that the inventory does not have.
 
     since: the moment from which timeouts count (ISO 8601 or epoch seconds), one or by alert id; None = when the host gets to it.
-    earlier: what runs of the last hour have begun, for the breakers. approved: (alert id, rule) that somebody has approved.
     """
-    return _Planner(policy, inventory, since, tuple(earlier), approved).run(alerts)
+    return _Planner(policy, inventory, since, past or Past()).run(alerts)
 
 
 class _Planner:
-    def __init__(
-        self, policy: Policy, inventory: Inventory, since: str | Mapping[str, str] | None, earlier: Sequence[Earlier], approved: Collection[tuple[str, str]]
-    ) -> None:
+    def __init__(self, policy: Policy, inventory: Inventory, since: str | Mapping[str, str] | None, past: Past) -> None:
         self._policy = policy
         self._inventory = inventory
         self._since = since
-        self._approved = approved
+        self._past = past
         self._allow = allow_list(policy.allow, inventory.addresses)
+        earlier = tuple(past.earlier)
         # What is only observed must use up nothing of what is enforced.
         self._breakers = {
             outcome: Breakers(policy.limits, len(inventory.names), (each for each in earlier if each.observed == observed))
@@ -241,14 +160,31 @@ class _Planner:
         if allowed is not None:
             return replace(nothing, why=f"{found.why}; it is on the policy's allow list: {allowed.where}")
         reached = self._spare(alert, response, found.value, self._inventory.reach(response.hosts, alert, self._policy.find_hosts_by_name))
+        outcome = self._outcome(alert, rule, response, found.value)
+        if outcome == PLANNED:
+            reached = self._granted(alert, rule, response, found.value, reached)
         if not reached.names:
             return replace(nothing, why=reached.why)
-        return self._bounded(replace(nothing, outcome=self._outcome(alert, rule), why=f"{found.why}; {reached.why}", hosts=reached.names), response)
+        return self._bounded(replace(nothing, outcome=outcome, why=f"{found.why}; {reached.why}", hosts=reached.names), response)
 
-    def _outcome(self, alert: Alert, rule: Rule) -> str:
+    def _outcome(self, alert: Alert, rule: Rule, response: Response, target: str) -> str:
         if rule.mode == OBSERVE:
             return WOULD
-        return PLANNED if rule.mode == ENFORCE or (alert.id, rule.name) in self._approved else PENDING
+        approval = self._past.approved.get(alert.id)
+        approved = approval is not None and (approval.given is None or (rule.name, response.response, target) in approval.given)
+        return PLANNED if rule.mode == ENFORCE or approved else PENDING
+
+    def _granted(self, alert: Alert, rule: Rule, response: Response, target: str, reached: Reached) -> Reached:
+        """Of an alert that is here again because something was approved: that, for the hosts it was approved for, and what is owed from before."""
+        approval = self._past.approved.get(alert.id)
+        if approval is None or approval.given is None:
+            return reached
+        hosts = approval.given.get((rule.name, response.response, target))
+        if hosts is None:
+            names = tuple(name for name in reached.names if (name, response.response, target) in approval.left)
+            return Reached(names, reached.why if names else "it was answered before")
+        names = tuple(name for name in reached.names if name in hosts)
+        return Reached(names, f"{reached.why}; approved for {', '.join(sorted(hosts)[:10])}")
 
     def _spare(self, alert: Alert, response: Response, target: str, reached: Reached) -> Reached:
         """Who can write an agent's own address into an alert could have the others shut it out: it goes to no other host."""
@@ -276,19 +212,26 @@ class _Planner:
         self._plan.decisions.append(Decision(alert.id, alert.rule_id, NOTHING, why))
 
     def _request(self, for_whom: dict[str, list[dict[str, Any]]], host: str, alert: Alert, rule: Rule, response: Response, target: str) -> None:
-        key = (id(for_whom), host, alert.id, response.response, repr(sorted(response.options.items())))
+        options = {**response.options, **self._moment(alert, rule, response, target)}
+        offences = self._past.offences(response.response, target) if response.fleet else 0
+        if offences:
+            options["offences"] = offences
+        key = (id(for_whom), host, alert.id, response.response, repr(sorted(options.items())))
         known = self._requests.get(key)
         if known is not None:
             known["targets"] += [target] if target not in known["targets"] else []
             return
-        request = {"response": response.response, "targets": [target], **response.options}
-        since = self._since.get(alert.id) if isinstance(self._since, Mapping) else self._since
-        if since is not None and "timeout" in response.options:
-            request["since"] = since
-        request["reason"] = _reason(alert, rule, response)
-        request["alert_id"] = alert.id
+        request = {"response": response.response, "targets": [target], **options, "reason": _reason(alert, rule, response), "alert_id": alert.id}
         self._requests[key] = request
         for_whom.setdefault(host, []).append(request)
+
+    def _moment(self, alert: Alert, rule: Rule, response: Response, target: str) -> dict[str, str]:
+        """Where a timeout counts from, as an option."""
+        since = self._since.get(alert.id) if isinstance(self._since, Mapping) else self._since
+        approval = self._past.approved.get(alert.id)
+        if approval is not None and approval.given is not None and (rule.name, response.response, target) in approval.given:
+            since = approval.since
+        return {} if since is None or "timeout" not in response.options else {"since": since}
 
 
 def _reason(alert: Alert, rule: Rule, response: Response) -> str:

@@ -26,11 +26,12 @@ OBSERVE, APPROVE, ENFORCE = "observe", "approve", "enforce"
 MODES = (OBSERVE, APPROVE, ENFORCE)
 MAX_AGE = 3600
 OWN, ALL, SERVER, GROUPS, AGENTS = "own", "all", "server", "groups", "agents"
+OFFENCES = HOST, FLEET = "host", "fleet"
 
 POLICY_KEYS = ("mode", "rules", "find_hosts_by_name", "max_age", "observables", "allow", "breakers")
 RULE_KEYS = ("name", "mode", "match", "responses")
 LIFETIMES = ("timeout", "until", "permanent")
-RESPONSE_KEYS = ("response", "observable", *LIFETIMES, "repeated_offenders", "hosts", "reason", "override")
+RESPONSE_KEYS = ("response", "observable", *LIFETIMES, "repeated_offenders", "offences", "hosts", "reason", "override")
 
 
 class Kind(NamedTuple):
@@ -68,13 +69,17 @@ class Hosts:
 
 @dataclass(frozen=True)
 class Response:
-    """One response a rule calls for. `options` are those of module respond, as it takes them. `observable`: what of the alert it acts on."""
+    """One response a rule calls for. `options` are those of module respond, as it takes them. `observable`: what of the alert it acts on.
+
+    fleet: repeated offenders are those who attacked any host, not just the one that is to act.
+    """
 
     response: str
     options: Mapping[str, Any]
     hosts: Hosts = Hosts()
     reason: str = ""
     observable: str = ""
+    fleet: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ class _Reader(Checks):
         options = self.lifetime(path, given)
         if "repeated_offenders" in given:
             options["repeated_offenders"] = self.repeated_offenders(f"{path}.repeated_offenders", given)
+        fleet = "offences" in given and self.offences(f"{path}.offences", given) == FLEET
         if kind.backends and "backend" in given:
             options["backend"] = self.choice(f"{path}.backend", given["backend"], kind.backends)
         if "override" in given:
@@ -168,7 +174,7 @@ class _Reader(Checks):
         observable = self.choice(f"{path}.observable", given.get("observable", kind.observables[0]), kind.observables)
         if not kind.sweeping:
             self.aim(path, str(name), rules_named, hosts)
-        return Response(str(name), options, hosts, reason, observable)
+        return Response(str(name), options, hosts, reason, observable, fleet)
 
     def aim(self, path: str, name: str, rules_named: bool, hosts: Hosts) -> None:
         if hosts.kind == ALL:
@@ -204,6 +210,11 @@ class _Reader(Checks):
             self.wrong(path, given["repeated_offenders"], "it says how long a repeat stands, so it needs timeout beside it")
         items = self.items(path, given["repeated_offenders"])
         return [self.duration(f"{path}[{at}]", each) for at, each in enumerate(items)]
+
+    def offences(self, path: str, given: Mapping[str, Any]) -> str:
+        if "repeated_offenders" not in given:
+            self.wrong(path, given["offences"], "it says whose offences count for repeated_offenders, which is not there")
+        return self.choice(path, given["offences"], OFFENCES)
 
     def override(self, path: str, value: object, kind: Kind) -> list[str]:
         names = self.texts(path, value)

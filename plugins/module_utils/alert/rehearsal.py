@@ -19,9 +19,10 @@ from ..host.lifetime import moment_text, parse_moment
 from .alert import Alert
 from .allow import allow_list
 from .breakers import HOUR, MINUTE, Earlier
+from .inventory import Inventory
 from .match import Match
 from .observables import USER
-from .plan import HELD, NOTHING, PENDING, PLANNED, WOULD, Decision, Inventory, make_plan
+from .plan import HELD, NOTHING, PENDING, PLANNED, WOULD, Decision, Past, make_plan
 from .policy import Hosts, Policy, Response
 
 REFUSED = "refused"  # by the guard, as far as that can be told here
@@ -142,7 +143,7 @@ class Rehearsal:
             while begun and begun[0][0] <= self._moment - seconds:
                 begun.popleft()
         earlier = [each._replace(ago=self._moment - moment) for begun in (self._blocks, self._accounts) for moment, each in begun]
-        plan = make_plan(self._run, self._policy, self._inventory, earlier=earlier)
+        plan = make_plan(self._run, self._policy, self._inventory, past=Past(earlier))
         self.result.runs += 1
         for decision in plan.decisions:
             if decision.rule:
@@ -216,4 +217,5 @@ def _stands(response: Response) -> str:
     options = response.options
     if "timeout" not in options:
         return f"until {options['until']}" if "until" in options else "permanently"
-    return ", then ".join([options["timeout"], *options.get("repeated_offenders", ())])
+    repeats = options.get("repeated_offenders", ())
+    return ", then ".join([options["timeout"], *repeats]) + " (offences of the whole fleet count)" * response.fleet

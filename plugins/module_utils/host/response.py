@@ -40,9 +40,11 @@ class Request:
     override: Sequence[str] = ()
     end_sessions: bool | None = True  # None: as the lock says that stands already
     repeated_offenders: Sequence[str] = ()  # timeouts for the first repeat, the second, ...; the last for all that follow
+    offences: int = 0  # earlier ones that the caller knows of; what this host knows counts if it is more
 
     def lifetime(self, now: float, offences: int = 0) -> Lifetime:
-        """When it ends for a target that alerts have had put into force so many times before."""
+        """When it ends for a target that alerts have had put into force so many times before, as far as this host knows."""
+        offences = max(offences, self.offences)
         if offences and self.repeated_offenders:
             repeat = self.repeated_offenders[min(offences, len(self.repeated_offenders)) - 1]
             return lifetime(now, repeat, since=self.since)

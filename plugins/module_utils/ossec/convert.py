@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
 from ..alert.alert import HIGHEST_LEVEL
-from ..alert.plan import MANAGER
+from ..alert.inventory import MANAGER
 from ..alert.policy import ALL, KINDS, OBSERVE, OWN
 from ..host.errors import shown
 from ..host.lifetime import LONGEST

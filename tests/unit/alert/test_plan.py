@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, read_alerts
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.breakers import Earlier
-from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import NOTHING, Decision, Inventory, Plan, make_plan
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.inventory import Inventory
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import NOTHING, Approval, Decision, Past, Plan, make_plan
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy, read_policy
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
@@ -427,7 +428,7 @@ def test_what_is_too_much_is_held_by_name_and_the_rest_is_done() -> None:
 def test_what_earlier_runs_have_begun_counts() -> None:
     by = policy(breakers={"blocks_per_minute": 2})
     earlier = [Earlier(5, False, "203.0.113.1"), Earlier(50, False, "198.51.100.1"), Earlier(70, False, "198.51.100.2")]
-    plan = make_plan(attackers(2), by, Inventory(AGENTS, GROUPS), earlier=earlier)
+    plan = make_plan(attackers(2), by, Inventory(AGENTS, GROUPS), past=Past(earlier))
     assert [decision.outcome for decision in plan.decisions] == ["planned", "held"]
 
 
@@ -453,9 +454,59 @@ def test_what_needs_approval_waits_for_it_and_uses_up_nothing() -> None:
     assert [decision.outcome for decision in waiting.decisions] == ["pending", "pending"]
     assert list(waiting.pending) == list(AGENTS)
     assert [request["targets"] for request in waiting.pending["db1"]] == [["203.0.113.1"], ["203.0.113.2"]]
-    approved = make_plan(attackers(3), by, Inventory(AGENTS, GROUPS), approved={("2", "ssh"), ("3", "ssh"), ("1", "another rule")})
+    approved = make_plan(attackers(3), by, Inventory(AGENTS, GROUPS), past=Past(approved={"2": Approval(), "3": Approval()}))
     assert [decision.outcome for decision in approved.decisions] == ["pending", "planned", "held"]
     assert [request["targets"] for request in approved.hosts["db1"]] == [["203.0.113.2"]]
+
+
+def returned(by: Policy, given: dict[tuple[str, str, str], tuple[str, ...]], *left: tuple[str, str, str]) -> Plan:
+    """The plan for an alert that is there again, since a person has approved that of it."""
+    return make_plan([alert()], by, Inventory(AGENTS, GROUPS), {"1.1": "1795492383"}, Past(approved={"1.1": Approval(given, "1795500000", left)}))
+
+
+SSH_BLOCK = ("ssh", "firewall_drop", "203.0.113.9")
+
+
+def test_what_was_approved_is_done_where_it_was_approved_for_and_counts_from_then() -> None:
+    plan = returned(policy(drop("all"), mode="approve"), {SSH_BLOCK: ("web1", "db1", "gone")})
+    assert list(plan.hosts) == ["web1", "db1"]
+    assert [request["since"] for request in plan.hosts["web1"]] == ["1795500000"]
+    assert only(plan).hosts == ("web1", "db1")
+    assert only(plan).why.endswith("all hosts; approved for db1, gone, web1")
+
+
+def test_what_needed_no_approval_is_not_done_twice_and_what_is_owed_still_counts_from_acceptance() -> None:
+    both = [{"name": mode, "mode": mode, "match": {"rule_ids": ["5712"]}, "responses": [drop({"groups": ["web"]})]} for mode in ("enforce", "approve")]
+    by, errors = read_policy({"mode": "enforce", "rules": both})
+    assert by, errors
+    given = {("approve", "firewall_drop", "203.0.113.9"): ("web1",)}
+    plan = returned(by, given)
+    assert [(decision.outcome, decision.why) for decision in plan.decisions if not decision.hosts] == [("nothing", "it was answered before")]
+    assert {host: [request["since"] for request in requests] for host, requests in plan.hosts.items()} == {"web1": ["1795500000"]}
+    owed = returned(by, given, ("web2", "firewall_drop", "203.0.113.9"))
+    assert {host: [request["since"] for request in requests] for host, requests in owed.hosts.items()} == {"web2": ["1795492383"], "web1": ["1795500000"]}
+
+
+@pytest.mark.parametrize(("mode", "outcome"), [("observe", "would"), ("enforce", "planned"), ("approve", "planned")])
+def test_the_policy_as_it_is_by_then_has_the_last_word(mode: str, outcome: str) -> None:
+    assert only(returned(policy(drop(), mode=mode), {SSH_BLOCK: ("web1",)})).outcome == outcome
+
+
+def test_another_rule_or_target_than_the_approved_one_waits_on() -> None:
+    for other in (("other", *SSH_BLOCK[1:]), (*SSH_BLOCK[:2], "203.0.113.90")):
+        plan = returned(policy(drop(), mode="approve"), {other: ("web1",)})
+        assert (only(plan).outcome, plan.hosts) == ("pending", {})
+
+
+def test_offences_of_the_whole_fleet_go_to_the_host_where_the_policy_says_so() -> None:
+    by = policy(drop(repeated_offenders=["1h"], offences="fleet"), drop("all", repeated_offenders=["1h"]))
+    past = Past(offences=lambda response, target: {"203.0.113.2": 3}.get(target, 0) if response == "firewall_drop" else 9)
+    plan = make_plan(attackers(2), by, Inventory(AGENTS, GROUPS), past=past)
+    assert [(request["targets"], request.get("offences")) for request in plan.hosts["web1"]] == [
+        (["203.0.113.1"], None),
+        (["203.0.113.2"], 3),
+        (["203.0.113.2"], None),
+    ]
 
 
 def test_each_alert_may_have_a_moment_of_its_own() -> None:

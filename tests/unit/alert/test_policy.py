@@ -186,6 +186,8 @@ WRONG: dict[str, tuple[object, list[str]]] = {
         ["@.repeated_offenders: ['1h']: it says how long a repeat stands, so it needs timeout beside it"],
     ),
     "repeats as text": (response(**DROP, repeated_offenders="30m"), ["@.repeated_offenders: '30m': it must be a list"]),
+    "offences without repeats": (response(**DROP, offences="fleet"), ["@.offences: 'fleet': it says whose offences count for repeated_offenders"]),
+    "offences of nobody": (response(**DROP, repeated_offenders=["1h"], offences="all"), ["@.offences: 'all': it must be host or fleet"]),
     "no repeats": (response(**DROP, repeated_offenders=[]), ["@.repeated_offenders: []: it must be a list with at least one entry"]),
     "a repeat in parsecs": (response(**DROP, repeated_offenders=["1h", "2 parsecs"]), ["@.repeated_offenders[1] '2 parsecs': it must be a whole number"]),
     "a repeat null": (response(**DROP, repeated_offenders=[None]), ["@.repeated_offenders[0]: None: it must be a duration"]),
@@ -411,7 +413,20 @@ YAML = st.recursive(
 )
 PLACES = ["mode", "rules", "max_age", "observables", "allow", "breakers", "rules.0", "rules.0.name", "rules.0.match", "rules.0.responses"]
 PLACES += [f"rules.0.match.{key}" for key in ("rule_ids", "level", "groups", "mitre", "agents", "fields")]
-OPTIONS = ["response", "observable", "timeout", "repeated_offenders", "until", "permanent", "hosts", "reason", "backend", "override", "end_sessions"]
+OPTIONS = [
+    "response",
+    "observable",
+    "timeout",
+    "repeated_offenders",
+    "offences",
+    "until",
+    "permanent",
+    "hosts",
+    "reason",
+    "backend",
+    "override",
+    "end_sessions",
+]
 
 
 @given(YAML)

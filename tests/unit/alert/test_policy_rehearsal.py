@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, to_alert
-from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import Inventory
+from ansible_collections.riposte.active_response.plugins.module_utils.alert.inventory import Inventory
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import read_policy
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.rehearsal import Rehearsal, described
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput

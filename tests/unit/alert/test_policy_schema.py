@@ -45,6 +45,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "an end": policies.response(response="firewall_drop", until="2027-01-01T00:00:00Z"),
     "an end in seconds": policies.response(response="firewall_drop", until=1893456000),
     "repeats": policies.response(**policies.DROP, repeated_offenders=["1h", 7200]),
+    "repeats over the fleet": policies.response(**policies.DROP, repeated_offenders=["1h"], offences="fleet"),
     "the destination on the server": policies.response(**policies.DROP, observable="destination", hosts="server"),
     "an account": policies.response(**policies.LOCK, hosts={"agents": ["001"]}, end_sessions=False, override=["admin_group", "never:bob"]),
     "approval": policies.changed("mode", "approve"),
