@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from ansible_collections.riposte.active_response.plugins.plugin_utils.approvals import Pending
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import MAX_AGE, Answer, Arrived, Delivery, Gone, Planned, Spool
 
 HOSTS = ("web1", "web2")
@@ -20,7 +21,10 @@ names = st.sampled_from([f"alert{number}" for number in range(12)])
 
 
 class SpoolMachine(RuleBasedStateMachine):
-    """`accepted`: every alert that was answered with 200. `word`: the last word of a host about it, which must stay the last."""
+    """`accepted`: every alert that was answered with 200. `word`: the last word of a host about it, which must stay the last.
+
+    `owed`: when a person approved something of an alert that no plan has seen since.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,6 +35,8 @@ class SpoolMachine(RuleBasedStateMachine):
         self.batch: int | None = None
         self.numbers: dict[str, int] = {}
         self.wanted: dict[str, set[str]] = {}
+        self.owed: dict[str, float] = {}
+        self.given: set[str] = set()
         self.past: list[int] = []
 
     @initialize()
@@ -63,6 +69,7 @@ class SpoolMachine(RuleBasedStateMachine):
         taken = self.spool.begin(self.batch or 0, 1, self.now)
         assert taken
         self.numbers = {each.id: each.number for each in taken}
+        self.given = {each.id for each in taken if each.given}
         for each in taken:
             assert {host for host, _response, _target in each.settled} == {host for name, host in self.word if name == each.id}
 
@@ -70,7 +77,11 @@ class SpoolMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def plan(self, data: st.DataObject) -> None:
         self.wanted = {name: data.draw(st.sets(st.sampled_from(HOSTS)), label=name) for name in self.numbers}
-        planned = [Planned(self.numbers[name], [(host, "firewall_drop", "t") for host in hosts]) for name, hosts in self.wanted.items()]
+        ask = data.draw(st.sets(st.sampled_from(sorted(self.numbers))), label="to be asked for")
+        pending = {name: [Pending("ask first", "disable_account", "u", HOSTS)] if name in ask else [] for name in self.numbers}
+        planned = [Planned(self.numbers[name], [(host, "firewall_drop", "t") for host in hosts], pending=pending[name]) for name, hosts in self.wanted.items()]
+        for name in self.given:
+            self.owed.pop(name, None)
         self.spool.plan(self.batch or 0, planned, MAX_AGE, self.now)
 
     @precondition(lambda self: self.wanted)
@@ -81,6 +92,16 @@ class SpoolMachine(RuleBasedStateMachine):
         if outcome in FINAL:
             for name in asked:
                 self.word.setdefault((name, host), outcome)
+
+    @precondition(lambda self: hasattr(self, "spool") and self.spool.waiting())
+    @rule(data=st.data())
+    def a_person_speaks(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([each.alert_id for each in self.spool.waiting()]))
+        if data.draw(st.booleans(), label="approved"):
+            assert self.spool.approve(name, "eva", self.now) == ["ask first"]
+            self.owed[name] = self.now
+        else:
+            assert self.spool.reject(name, "eva", self.now) == ["ask first"]
 
     @precondition(lambda self: self.batch is not None)
     @rule(counted=st.booleans())
@@ -115,6 +136,8 @@ class SpoolMachine(RuleBasedStateMachine):
         said = self.spool._database.execute("SELECT id, host, outcome FROM response JOIN alert ON number = alert").fetchall()
         assert {(name, host): outcome for name, host, outcome in said if outcome in FINAL} == self.word
         for name, state, _batch in rows:
+            if self.now - self.owed.get(name, 0) <= MAX_AGE:
+                assert state in ("new", "taken"), "what was approved is done"
             if state == "answered":
                 assert all(outcome in FINAL for other, _host, outcome in said if other == name)
 
