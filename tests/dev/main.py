@@ -136,7 +136,7 @@ def _test(args: argparse.Namespace, rest: list[str]) -> int:
     packages = [*((*machine.LAB, *machine.RULEBOOK) if "lab" in groups else ()), *(machine.WINDOWS if "windows" in groups else ())]
     _prepare(packages, TOOLS, *([] if groups == ["windows"] else [CORE_216]), *([RULEBOOK] if "lab" in groups else []))
     options = [*(["-k", args.k] if args.k else []), *rest]
-    whole = [] if options else ["-n", WORKERS, "--dist", "loadfile"]
+    whole = [] if options else ["-n", WORKERS, "--dist", "loadfile", "--no-loadscope-reorder"]
     report = Report()
     if not args.group and not options:
         checks.quick(report)

@@ -18,6 +18,11 @@ import pytest
 from tests.lab import Host, Lab, Peer
 
 _numbers = itertools.count(1)
+LONGEST = (
+    *("test_agent_wazuh", "test_agent_role", "test_responder_role", "test_intake_burst", "test_execd", "test_sender", "test_faults", "test_approve"),
+    *("test_intake", "test_firewall_drop", "test_agent_no_systemd", "test_manager_role", "test_hostile_alerts", "test_firewall_backends"),
+    *("test_disable_account", "test_webhook", "test_event_stream", "test_playbooks", "test_lab", "test_examples", "test_import_ossec", "test_inventory"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,6 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "lab" in getattr(item, "fixturenames", ()):
             item.add_marker("lab")
+    # Processes take file after file: the long ones first, or one process is still at work when the others have long been done.
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session")

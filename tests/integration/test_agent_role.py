@@ -78,6 +78,11 @@ def said(host: Host, unit: str, words: str) -> int:
     return next(int(entry["__MONOTONIC_TIMESTAMP"]) for entry in entries if words in entry["MESSAGE"])
 
 
+def logged(host: Host) -> list[str]:
+    """All that the program ever said in the host's log."""
+    return [json.loads(line)["MESSAGE"] for line in host.inside(["journalctl", "-t", "riposte", "-o", "json"]).stdout.splitlines()]
+
+
 def shadow_line(host: Host, user: str) -> str:
     [line] = [line for line in host.read("/etc/shadow").splitlines() if line.startswith(f"{user}:")]
     return line
@@ -252,8 +257,7 @@ def test_with_cron_the_tick_comes_every_minute_and_systemds_is_gone(lab: Lab, cl
     done = module(lab, clean, "disable_account", targets=["dave"], timeout="2s")
     assert done["responses"][0]["outcome"] == "done", done
     clean.wait_for(lambda: shadow_line(clean, "dave") == before, "dave's lock to end by cron", timeout=75)
-    messages = [entry["MESSAGE"] for entry in map(json.loads, clean.inside(["journalctl", "-t", "riposte", "-o", "json"]).stdout.splitlines())]
-    assert "done: disable_account dave: taken away" in messages
+    clean.wait_for(lambda: "done: disable_account dave: taken away" in logged(clean), "it to be said in the log", timeout=10)
 
     clean.inside(["systemctl", "stop", "cron"])
     late = module(lab, clean, "disable_account", targets=["dave"], timeout="2s")

@@ -14,6 +14,7 @@ import hmac
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import sqlite3
@@ -179,9 +180,12 @@ class Rulebook:
         return True
 
     def _free_port(self) -> int:
-        with inside_netns(self.lab.controller.netns), socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+        """None that the kernel gives to connections: asking again and again whether it is open, one of them would be connected with itself."""
+        while True:
+            port = random.randrange(10_000, 30_000)
+            with inside_netns(self.lab.controller.netns), socket.socket() as probe, contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
     # -- its spool
 

@@ -363,7 +363,9 @@ async def _until_open(listening: asyncio.Task[None], host: str, port: int) -> No
         with contextlib.suppress(OSError):
             _reader, writer = await asyncio.open_connection(address, port)
             writer.close()
-            return
+            # The kernel can give a connection to a port where nobody listens that very port of its own: it is then connected with itself.
+            if writer.get_extra_info("sockname")[:2] != writer.get_extra_info("peername")[:2]:
+                return
         await asyncio.sleep(0.02)
     await listening
 
