@@ -2,7 +2,7 @@
 """The role responder on a real host: its service takes an alert over TLS and has another host act on it, with no more rights than it needs; and it goes
 without a trace.
 
-Practice hosts have no internet and no Java: wheels and a Java runtime of this machine are brought there first.
+Practice hosts have no internet, no Java and no venv module: wheels, a Java runtime of this machine and Debian's own packages are brought there first.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.lab import Host, Lab, wait_for
-from tests.lab.lab import REPOSITORY, find_python
+from tests.lab.lab import REPOSITORY
 from tests.lab.roots import lab_dir
 from tests.lab.rulebook import alert
 from tests.lab.system import Completed, inside_netns
 
 REQUIREMENTS = REPOSITORY / "roles/responder/files/requirements.txt"
+PACKAGES = ("python3.11-venv", "python3-pip-whl", "python3-setuptools-whl", "python3-distutils")
 SECRET, TOKEN = "a secret of some length", "a-token-of-some-length"
 POLICY = """
 mode: enforce
@@ -65,24 +66,29 @@ class Field(NamedTuple):
 
 
 def material() -> Path:
-    """Wheels and a small Java, made once for a list of requirements."""
-    directory = lab_dir() / f"responder-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:12]}"
+    """Wheels for Debian 12's own Python, its packages for `venv`, and a small Java, made once for a list of requirements."""
+    directory = lab_dir() / f"responder-{hashlib.sha256(REQUIREMENTS.read_bytes() + repr(PACKAGES).encode()).hexdigest()[:12]}"
     if directory.exists():
         return directory
     if not shutil.which("jlink"):
         pytest.skip("needs jlink (a JDK with its jmods, 17 or newer)")
     part = directory.with_name(f"{directory.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        python = find_python("3.13")
-    except LookupError as missing:
-        pytest.skip(str(missing))
-    argv = [str(python), "-m", "pip", "download", "-q", "--only-binary", ":all:", "--requirement", str(REQUIREMENTS), "--dest", str(part / "wheels")]
-    subprocess.run(argv, check=True, capture_output=True)
+    (part / "packages").mkdir(parents=True)
+    pip = [sys.executable, "-m", "pip", "download", "-q", "--only-binary", ":all:", "--python-version", "3.11"]
+    subprocess.run([*pip, "--requirement", str(requirements(part)), "--dest", str(part / "wheels")], check=True, capture_output=True)
+    subprocess.run(["apt-get", "download", "-q", *PACKAGES], cwd=part / "packages", check=True, capture_output=True)
     subprocess.run(["jlink", "--add-modules", MODULES, "--strip-debug", "--no-man-pages", "--no-header-files", "--output", str(part / "java")], check=True)
     part.rename(directory)
     return directory
+
+
+def requirements(directory: Path) -> Path:
+    """Those for Python 3.11: pip judges the conditions in a file by the Python that it runs on itself."""
+    lines = [line.partition(";") for line in REQUIREMENTS.read_text().splitlines()]
+    path = directory / "requirements.txt"
+    path.write_text("".join(f"{name}\n" for name, _sign, condition in lines if ">=" not in condition))
+    return path
 
 
 def install_collection(directory: Path) -> None:
@@ -105,11 +111,13 @@ def bring(host: Host, directory: Path, target: str) -> None:
 @pytest.fixture(scope="module")
 def field(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     brought = material()
-    responder = lab.add_host("responder", python="3.13")
+    responder = lab.add_host("responder")
     web1 = lab.add_host("web1", wazuh_agent_id="001")
-    responder.inside(["chmod", "711", "/root"])  # where this machine keeps that Python
     bring(responder, brought / "wheels", "/srv/wheels")
     bring(responder, brought / "java", "/srv/java")
+    bring(responder, brought / "packages", "/srv/packages")
+    responder.inside(["sh", "-c", "for each in /srv/packages/*.deb; do dpkg --extract $each /; done"])
+    responder.inside(["python3", "-m", "compileall", "-q", "/usr/lib/python3.11/ensurepip", "/usr/lib/python3.11/distutils"])
     directory = tmp_path_factory.mktemp("responder")
     words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=responder -addext"
     files = ["-keyout", str(directory / "tls.key"), "-out", str(directory / "tls.crt")]
