@@ -66,6 +66,13 @@ options:
     type: list
     elements: dict
     default: []
+  most_responses:
+    description:
+      - How many C(<active-response>) the whole file may have, others' too, disabled ones not counted, when O(blocks) has any. More is refused.
+      - Each is a line of C(ar.conf), of which C(wazuh-execd) before Wazuh 4.14.9 has room for 64, six of them Wazuh's own, and dies of more, on every agent.
+        From 4.14.9 on it leaves out what is more.
+    type: int
+    default: 58
   files:
     description:
       - Files that are put in place together with the block, and are tested with it. Owner, group and mode are those of the file they replace, else the
@@ -170,6 +177,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.module imp
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec import hide
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.edit import put, text
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.place import Place
+from ansible_collections.riposte.active_response.plugins.module_utils.ossec.room import MOST, check_room
 
 SECONDS = 300  # for one test of a big ruleset on a busy manager
 SHORT = 6  # characters: what is shorter is no key, and to hide it everywhere would leave no message readable
@@ -253,7 +261,10 @@ def plan(module: AnsibleModule) -> tuple[Change, list[Change]]:
     conf = Change(module.params["path"], None)
     if conf.before is None:
         raise BadInput("there is no such file; is this a Wazuh manager, and is its home another directory?")
-    conf.after = put(conf.before, module.params["marker"], module.params["blocks"] if present else [])
+    blocks = module.params["blocks"] if present else []
+    conf.after = put(conf.before, module.params["marker"], blocks)
+    if any("active-response" in block for block in blocks):
+        check_room(conf.after, module.params["most_responses"])
     changes = [beside(file["path"], file["content"].encode() if present and file["content"] is not None else None) for file in module.params["files"]]
     return conf, changes
 
@@ -291,6 +302,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "marker": {"type": "str", "default": "riposte"},
             "blocks": {"type": "list", "elements": "dict", "default": []},
+            "most_responses": {"type": "int", "default": MOST},
             "files": {
                 "type": "list",
                 "elements": "dict",

@@ -300,7 +300,13 @@ def test_one_run_sets_up_a_manager_and_its_own_agent_and_another_takes_both_away
     assert [task for task in done if task.startswith("riposte.active_response.manager : ")]
     assert tree(fresh_host)["etc/ossec.conf"] != before["etc/ossec.conf"]
     assert deploy(lab, fresh_host, **both) == []
+    configured = fresh_host.read(f"{HOME}/etc/ossec.conf")
+    gone = deploy(lab, fresh_host, **both, riposte_agent_state="absent")
+    assert "Give Wazuh's own back" in gone
+    assert fresh_host.read(f"{HOME}/etc/ossec.conf") == configured
     deploy(lab, fresh_host, **both, riposte_agent_state="absent", riposte_manager_state="absent")
+    assert tree(fresh_host) == before
+    assert [task for task in deploy(lab, fresh_host, **both, riposte_agent_state="absent") if "manager : " in task] == []  # sets nothing up again
     assert tree(fresh_host) == before
 
 

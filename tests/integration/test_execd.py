@@ -400,6 +400,31 @@ def test_stopping_the_agent_ends_nothing_early_where_the_owner_says_so(execd: Ex
         execd.host.put("/etc/riposte/wazuh.conf", conf, mode=0o600)
 
 
+@pytest.mark.parametrize("early_delete", ["keep", "release"])
+def test_an_orderly_reboot_ends_nothing_early_where_the_owner_says_so(execd: Execd, attacker: Peer, visitor: Peer, early_delete: str) -> None:
+    """The daemon is stopped before the network is, and asks for the end of all that it remembers."""
+    user = f"oscar-{early_delete}"
+    before = add_user(execd.host, user)
+    conf = execd.host.read("/etc/riposte/wazuh.conf")
+    execd.host.put("/etc/riposte/wazuh.conf", f"[wazuh]\nearly_delete = {early_delete}\n", mode=0o600)
+    try:
+        execd.start("firewall-drop600 - firewall-drop - 600", "disable-account600 - disable-account - 600")
+        execd.alert("firewall-drop600", attacker.address4)
+        execd.alert("disable-account600", user, USER)
+        execd.wait_codes(0, 0)
+        begun = {row["target"]: row["until"] for row in standing(execd.host)}
+        assert set(begun) == {attacker.address4, user}
+        execd.host.reboot()
+        kept = early_delete == "keep"
+        assert execd.outcomes()[:4] == ["done", "done", *["kept" if kept else "released"] * 2]  # then the tick's, which restored what the kernel forgot
+        assert {row["target"]: row["until"] for row in standing(execd.host)} == (begun if kept else {})
+        assert reaches(attacker, execd.host) == ("timeout" if kept else "open")
+        assert (shadow_line(execd.host, user) == before) is not kept
+        assert reaches(visitor, execd.host) == "open"
+    finally:
+        execd.host.put("/etc/riposte/wazuh.conf", conf, mode=0o600)
+
+
 # --- both worlds --------------------------------------------------------------------------------------------------------------------------
 
 

@@ -62,6 +62,35 @@ def test_firewalld_and_ipset_work_on_a_host(fresh_host: Host) -> None:
     assert "lab_test" in fresh_host.inside(["ipset", "list", "-n"]).stdout
 
 
+def test_a_host_without_systemd_has_an_init_a_cron_and_a_sshd_all_the_same(lab: Lab, attacker: Peer) -> None:
+    with pytest.raises(LabError, match="there is no host of bookworm with openrc; there are bookworm with systemd, "):
+        lab.add_host("openrc", init="openrc")
+    host = lab.add_host("sysv", init="sysv")
+
+    def cut_and_start() -> None:
+        host.power_cut()
+        host.power_on()
+
+    try:
+        host.put("/etc/cron.d/lab", "@reboot root echo booted >>/root/cron\n* * * * * root echo minute >>/root/cron\n")
+        for boots, interrupt in enumerate((host.reboot, cut_and_start), start=1):
+            host.inside(["nft", "add", "table", "inet", "lost"])
+            before = host.ssh("cat /proc/sys/kernel/random/boot_id").stdout
+            interrupt()
+            assert host.ssh("cat /proc/sys/kernel/random/boot_id").stdout != before
+            assert host.inside(["nft", "list", "tables"]).stdout == ""
+            assert attacker.can_connect(host.address6, 22)
+            host.wait_for(lambda boots=boots: host.ssh("cat /root/cron", check=False).stdout.count("booted") == boots, "cron's jobs of the boot")  # type: ignore[misc]
+        assert host.read("/proc/1/comm") == "init\n"
+        assert host.ssh("command -v systemctl loginctl journalctl dbus-daemon", check=False).stdout == ""
+        assert '"ansible_service_mgr": "sysvinit"' in lab.ansible("ansible", host.name, "-m", "setup", "-a", "filter=ansible_service_mgr", check=True).stdout
+        host.ssh("logger -t lab said")
+        assert "lab: said" in host.read("/var/log/syslog")
+        host.wait_for(lambda: "minute" in host.read("/root/cron"), "cron's job of the minute", timeout=65)
+    finally:
+        lab.remove(host)
+
+
 def test_a_failing_command_is_an_error_that_names_host_and_words(host: Host) -> None:
     with pytest.raises(LabError, match=rf"{host.name}: .*ended with 7, expected 0; it said: no luck"):
         host.ssh("echo no luck >&2; exit 7")

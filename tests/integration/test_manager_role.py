@@ -147,6 +147,18 @@ def test_everything_at_once_is_taken_by_all_three_daemons(lab: Lab, manager: Hos
     assert apply(lab, manager, "-e", f"@{path}") == []
 
 
+def test_more_responses_than_wazuh_has_room_for_are_refused_whoever_wrote_them(lab: Lab, host: Host) -> None:
+    own = "  <active-response>\n    <command>firewall-drop</command>\n    <location>local</location>\n  </active-response>\n"
+    lay_manager(
+        host, DEFAULT_MANAGER_CONF + "<ossec_config>\n" + own * 57 + own.replace("<command>", "<disabled>yes</disabled><command>") + "</ossec_config>\n"
+    )
+    one, two = ([{"executable": "firewall-drop", "name": name, "rules_id": [5712]} for name in names] for names in (["a"], ["a", "b"]))
+    assert "59 <active-response> would stand in it, and there is room for 58: " in refused(lab, host, "--check", responses=two)
+    assert BY_SERVICE in apply(lab, host, responses=one)
+    assert apply(lab, host, "--check", responses=two, most_responses=59) == [CONFIGURE]
+    assert BY_SERVICE in apply(lab, host)  # no <active-response> of ours: the owner's are the owner's
+
+
 # --- Wazuh says no: everything is as it was -----------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@
 lay_manager(host)                      or with a configuration of its own: lay_manager(host, conf=b"...")
 before = snapshot(host)                {"etc/ossec.conf": "f 0660 root:wazuh 5f0c…", ...}; logs without their content, since they grow by themselves
 starts(host)                           ["restart"]: what wazuh-control was asked for since the tree was laid
+lay_agent(host); put_daemon(host)      wazuh-control, and with it the service, starts and stops the stand-in for wazuh-execd too
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import base64
 import json
 from pathlib import Path
 
+from tests.execd.put import PLACE, put_suite
 from tests.lab import Host
 
 HOME = "/var/ossec"
 NOTES = "/run/wazuh-stand-in"  # outside the tree, so that a restart leaves no trace in it
+EXECD = "/run/wazuh-execd.pid"
 DAEMON = Path(__file__).with_name("wazuh_daemon.py")
 
 DEFAULT_MANAGER_CONF = """\
@@ -170,13 +173,31 @@ test_daemons() {
         fi
     done
 }
+execd_runs() {
+    [ -e EXECD ] && kill -0 "$(cat EXECD)" 2>&-
+}
+stop_execd() {
+    execd_runs || return 0
+    kill "$(cat EXECD)"
+    while execd_runs; do sleep 0.1; done
+}
+start_execd() {
+    [ -x bin/wazuh-execd ] || return 0
+    setsid bin/wazuh-execd <&- >&- 2>&- &
+    echo $! > EXECD
+}
 case "$1" in
 start|restart|reload|stop)
     [ "$1" = stop ] || test_daemons
     mkdir -p NOTES
     echo "$1" >> NOTES/TYPE
+    [ "$1" = start ] || stop_execd
+    [ "$1" = stop ] || execd_runs || start_execd
     ;;
-status) echo "wazuh-analysisd is running..." ;;
+status)
+    echo "wazuh-analysisd is running..."
+    execd_runs && echo "wazuh-execd is running..."
+    ;;
 info) printf 'WAZUH_VERSION="v4.14.7"\\nWAZUH_REVISION="rc1"\\nWAZUH_TYPE="TYPE"\\n' ;;
 *) echo "Usage: $0 [-j] {start|stop|restart|reload|status|info [-v -r -t]}"; exit 1 ;;
 esac
@@ -193,6 +214,19 @@ ExecStop=/usr/bin/env {home}/bin/wazuh-control stop
 
 [Install]
 WantedBy=multi-user.target
+"""
+
+# As Wazuh's package has it for hosts without systemd.
+INIT_SCRIPT = """#!/bin/sh
+### BEGIN INIT INFO
+# Provides:          wazuh-{name}
+# Required-Start:    $remote_fs
+# Required-Stop:     $remote_fs
+# Default-Start:     2
+# Default-Stop:      0 1 6
+# Short-Description: Wazuh {name}
+### END INIT INFO
+exec {home}/bin/wazuh-control "$1"
 """
 
 LAY = r"""
@@ -240,7 +274,7 @@ json.dump(seen, sys.stdout)
 
 
 def lay_manager(host: Host, conf: str | bytes = DEFAULT_MANAGER_CONF) -> None:
-    """A manager's tree, in place of any that is there; its service is started where the host has systemd."""
+    """A manager's tree, in place of any that is there; its service runs."""
     daemon = f"#!{host.python}\n".encode() + DAEMON.read_bytes()
     tree = Tree(conf, "manager")
     for name in ("wazuh-analysisd", "wazuh-integratord", "wazuh-logcollector"):
@@ -259,9 +293,18 @@ def lay_manager(host: Host, conf: str | bytes = DEFAULT_MANAGER_CONF) -> None:
 
 
 def lay_agent(host: Host, conf: str | bytes = DEFAULT_AGENT_CONF) -> None:
-    """An agent's tree, in place of any that is there; its service is started where the host has systemd."""
+    """An agent's tree, in place of any that is there; its service runs."""
     Tree(conf, "agent").lay(host)
     _serve(host, "agent")
+
+
+def put_daemon(host: Host) -> None:
+    """The stand-in for wazuh-execd into the tree; it runs from now on, and at boot where the service is."""
+    put_suite(host)
+    host.put(f"{HOME}/bin/wazuh-execd", f"#!/bin/sh\nexec {host.python} {PLACE}/tests/execd/driver.py {HOME}\n", mode=0o750)
+    host.inside(["mkdir", "-p", f"{HOME}/queue/alerts"])
+    host.inside([f"{HOME}/bin/wazuh-control", "start"])
+    host.inside(["rm", "-rf", NOTES])
 
 
 def snapshot(host: Host, root: str = HOME) -> dict[str, str]:
@@ -289,7 +332,7 @@ class Tree:
         self.file("etc/shared/ar.conf", "root:wazuh", 0o640, "restart-ossec0 - restart-ossec.sh - 0\nrestart-wazuh0 - restart-wazuh - 0\n")
         self.file("logs/active-responses.log", "wazuh:wazuh", 0o660, "")
         self.file("logs/ossec.log", "wazuh:wazuh", 0o660, "")
-        self.file("bin/wazuh-control", "root:root", 0o750, CONTROL.replace("NOTES", NOTES).replace("TYPE", kind))
+        self.file("bin/wazuh-control", "root:root", 0o750, CONTROL.replace("NOTES", NOTES).replace("TYPE", kind).replace("EXECD", EXECD))
         for name in EXECUTABLES:
             script = f'#!/bin/sh\n# Wazuh\'s own {name}\nread -r line\necho "Wazuh\'s own {name}: $line" >> "$(dirname "$0")/../../logs/active-responses.log"\n'
             self.file(f"active-response/bin/{name}", "root:wazuh", 0o750, script)
@@ -307,7 +350,13 @@ class Tree:
 
 
 def _serve(host: Host, kind: str) -> None:
-    host.put(f"/etc/systemd/system/wazuh-{kind}.service", UNIT.format(name=kind, home=HOME))
-    host.inside(["systemctl", "daemon-reload"])
-    host.inside(["systemctl", "restart", f"wazuh-{kind}.service"], check=False)  # with a configuration that is broken on purpose it does not start
+    if host.init == "systemd":
+        host.put(f"/etc/systemd/system/wazuh-{kind}.service", UNIT.format(name=kind, home=HOME))
+        host.inside(["systemctl", "daemon-reload"])
+        restart = ["systemctl", "restart", f"wazuh-{kind}.service"]
+    else:
+        host.put(f"/etc/init.d/wazuh-{kind}", INIT_SCRIPT.format(name=kind, home=HOME), mode=0o755)
+        host.inside(["update-rc.d", f"wazuh-{kind}", "defaults"])
+        restart = [f"/etc/init.d/wazuh-{kind}", "restart"]
+    host.inside(restart, check=False)  # with a configuration that is broken on purpose it does not start
     host.inside(["rm", "-rf", NOTES])

@@ -32,8 +32,9 @@ def main() -> int:
         if chosen.command == "up":
             up(chosen.suite)
         elif chosen.command == "build":
-            for suite in chosen.suites:
-                print(roots.root(suite))
+            for suite, init in roots.KINDS:
+                if suite in chosen.suites:
+                    print(roots.root(suite, init))
         else:
             print("\n".join(f"took down {prefix}" for prefix in sweep()) or "nothing was left")
     except LabError as failure:

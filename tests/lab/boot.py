@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""First program of a practice host: furnish the new namespaces, then become systemd.
+"""First program of a practice host: furnish the new namespaces, then become its init.
 
 Started as pid 1 by `unshare` (see machine.py); runs alone, without the rest of the package. Its argument is JSON: `cgroup` (directory of the host's control
 group), `root` (the overlay), `hostname`, `uuid` (32 hex digits, the machine id), `binds` (directories to show read-only at the same path).
@@ -100,7 +100,7 @@ def main() -> None:
     os.chdir("/")
     # `container` makes systemd leave swap, loop devices and the clock alone
     environment = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "TERM": "dumb", "container": "lab", "container_uuid": host["uuid"]}
-    os.execve("/usr/bin/setpriv", ["setpriv", "--bounding-set", ",".join(f"-{name}" for name in WITHHELD), "/lib/systemd/systemd"], environment)
+    os.execve("/usr/bin/setpriv", ["setpriv", "--bounding-set", ",".join(f"-{name}" for name in WITHHELD), "/sbin/init"], environment)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A practice host: real systemd, real sshd, a firewall of its own; and the ways to reach into it."""
+"""A practice host: a real init, real sshd, a firewall of its own; and the ways to reach into it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ SSH_FAILED = 255
 class Host(Node):
     """One practice host. Made by Lab.add_host."""
 
-    def __init__(self, network: Network, name: str, place: Place, suite: str, directory: Path, python: Path | None, slot: IO[str]) -> None:
+    def __init__(self, network: Network, name: str, place: Place, suite: str, init: str, directory: Path, python: Path | None, slot: IO[str]) -> None:
         super().__init__(network, name, place)
         self.suite = suite
+        self.init = init
         self.python = str(python) if python else "/usr/bin/python3"
         self._lab_directory = directory
         self._slot = slot
@@ -40,10 +41,10 @@ class Host(Node):
     # --- power --------------------------------------------------------------------------------------------------------------------------
 
     def reboot(self, timeout: float = 60) -> None:
-        """`systemctl reboot`, orderly, until it is up again."""
+        """`reboot`, orderly, until it is up again."""
         before = self.machine.boots
-        self.inside(["systemctl", "reboot"], check=False)  # the answer may be cut off by the reboot itself
-        wait_for(lambda: self.machine.boots > before, f"{self.name} to start again after systemctl reboot", timeout)
+        self.inside(["reboot"], check=False)  # the answer may be cut off by the reboot itself
+        wait_for(lambda: self.machine.boots > before, f"{self.name} to start again after reboot", timeout)
         self.wait_up()
 
     def power_cut(self) -> None:
@@ -69,7 +70,7 @@ class Host(Node):
             raise LabError(f"{failure}; its console said: {self.machine.console() or 'nothing'}") from failure
 
     def wait_booted(self, timeout: float = 60) -> str:
-        """Until systemd has started everything; returns its state (`running`, `degraded`)."""
+        """Until systemd has started everything; returns its state (`running`, `degraded`). Not for other inits."""
         return self.inside(["systemctl", "is-system-running", "--wait"], check=False, timeout=timeout).stdout.strip()
 
     # --- ways in ------------------------------------------------------------------------------------------------------------------------

@@ -98,18 +98,22 @@ class Lab:
 
     # --- members ------------------------------------------------------------------------------------------------------------------------
 
-    def add_host(self, name: str, *, suite: str = "bookworm", python: str | None = None, groups: Sequence[str] = (), **variables: object) -> Host:
+    def add_host(
+        self, name: str, *, suite: str = "bookworm", init: str = "systemd", python: str | None = None, groups: Sequence[str] = (), **variables: object
+    ) -> Host:
         """Boot one host and wait until ssh answers. Other keywords become its inventory variables (`wazuh_agent_id="001"`).
 
-        `python="3.9"` shows a Python of this machine to the host and makes Ansible use it; LookupError if there is none that runs there.
+        `init="sysv"` makes it a host without systemd. `python="3.9"` shows a Python of this machine to the host and makes Ansible use it; LookupError if
+        there is none that runs there.
         """
-        return self.add_hosts([name], suite=suite, python=python, groups=groups, variables={name: variables})[0]
+        return self.add_hosts([name], suite=suite, init=init, python=python, groups=groups, variables={name: variables})[0]
 
     def add_hosts(
         self,
         names: Sequence[str],
         *,
         suite: str = "bookworm",
+        init: str = "systemd",
         python: str | None = None,
         groups: Sequence[str] = (),
         variables: Mapping[str, Mapping[str, object]] | None = None,
@@ -119,7 +123,7 @@ class Lab:
         hosts: list[Host] = []
         try:
             for name in names:
-                hosts.append(self._prepare(name, suite, interpreter))
+                hosts.append(self._prepare(name, suite, init, interpreter))
                 self._groups[name] = tuple(groups)
                 self._variables[name] = dict((variables or {}).get(name, {}))
                 hosts[-1].power_on(wait=False)
@@ -160,11 +164,11 @@ class Lab:
             self.hosts[via].forward_to(peer)
         return peer
 
-    def _prepare(self, name: str, suite: str, python: Path | None) -> Host:
+    def _prepare(self, name: str, suite: str, init: str, python: Path | None) -> Host:
         self._check_name(name)
-        tree = roots.root(suite)
+        tree = roots.root(suite, init)
         place = Place(0, self._free(self._host_numbers, [host.place.number for host in self.hosts.values()]))
-        host = Host(self._network, name, place, suite, self.directory, python, take_slot())
+        host = Host(self._network, name, place, suite, init, self.directory, python, take_slot())
         self.hosts[name] = host
         host.machine.insert_disk(
             tree,
@@ -268,7 +272,10 @@ class Lab:
     def how_to_log_in(self) -> str:
         """Command lines for somebody who wants to look around."""
         enter = f"ip netns exec {self.controller.netns}"
-        lines = [f"{host.name:10} {enter} ssh -F {self.directory}/ssh_config {host.name}    # {host.suite}, {host.address4}" for host in self.hosts.values()]
+        lines = [
+            f"{host.name:10} {enter} ssh -F {self.directory}/ssh_config {host.name}    # {host.suite} with {host.init}, {host.address4}"
+            for host in self.hosts.values()
+        ]
         lines += [f"{peer.name:10} ip netns exec {peer.netns} bash    # {peer.address4}, {peer.address6}" for peer in self.peers.values()]
         return "\n".join([*lines, f"{'Ansible':10} {enter} ansible-playbook -i {self.inventory} ..."])
 

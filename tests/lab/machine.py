@@ -147,5 +147,5 @@ class Machine:
 
 
 def boot_finished(machine: Machine) -> bool:
-    """Whether logins of ordinary users are let in (systemd removes the bar when it has set up their sessions)."""
+    """Whether logins of ordinary users are let in (systemd removes the bar when it has set up their sessions; other inits have none)."""
     return not os.path.lexists(f"/proc/{machine.init_pid}/root/run/nologin")

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from engine.host.engine import Engine
-from engine.host.errors import Problem
+from engine.host.errors import Problem, shown
 from engine.host.guard import parse_guard_file, read_guard_file
 from engine.host.lifetime import moment_text
 from engine.host.paths import Paths
@@ -19,6 +19,7 @@ from engine.host.tick import tick_problem
 from .executables import EXECUTABLES
 from .lifetimes import CONF, RELEASE, parse_conf, read_conf
 from .log import FOLDER, Log
+from .others import TAIL, also_started
 
 KEPT = "active-response/riposte-kept"
 OURS, WAZUHS, OVERWRITTEN = "ours", "Wazuh's", "overwritten"
@@ -127,11 +128,21 @@ def _wazuh(paths: Paths) -> Iterator[Finding]:
     for name, owner in owners.items():
         if owner == OVERWRITTEN:
             yield Finding("wazuh", f"{home}/{FOLDER}/{name} is no link to this program any more (an upgrade of Wazuh?); run the role agent again", well=False)
-    problem_of_log = Log(home, "riposte").problem() if ours else None
-    if problem_of_log:
-        yield Finding("wazuh", f"{problem_of_log}: Wazuh is not told what becomes of its responses", well=False)
+    yield from _log(Log(home, "riposte"), ours) if ours else ()
     if conf.early_delete == RELEASE and any(each.timeout != "" for each in conf.lifetimes.values()):
         yield Finding("wazuh", f"{path}: its lifetimes end early where Wazuh's own timeout is shorter; early_delete = keep changes that")
+
+
+def _log(log: Log, ours: Sequence[str]) -> Iterator[Finding]:
+    """Whether Wazuh can be told, and which alerts it has answered twice: by this program, and by an executable that no ledger and no guard knows."""
+    problem = log.problem()
+    if problem:
+        yield Finding("wazuh", f"{problem}: Wazuh is not told what becomes of its responses", well=False)
+        return
+    for name, alerts in also_started(log.tail(TAIL)).items():
+        if name not in ours:
+            count = f"{len(alerts)} of the alerts" if len(alerts) > 1 else "an alert"
+            yield Finding("wazuh", f"{name}, which is not this program, was started too for {count} that this program answered, the last {shown(alerts[-1])}")
 
 
 def _owner(home: str, name: str, program: str) -> str:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from engine.host.errors import BadInput
+from engine.host.errors import BadInput, Problem
 from engine.host.lifetime import moment_text
 from engine.host.response import printable
 
@@ -56,9 +56,21 @@ class Log:
             return f"{self.path}: {getattr(error, 'strerror', None) or error}"
         return None
 
-    def _opened(self) -> int:
+    def tail(self, size: int) -> bytes:
+        """Its last lines, of so many bytes at most. Problem when it cannot be read."""
+        try:
+            with os.fdopen(self._opened(os.O_RDONLY), "rb") as stream:
+                begin = stream.seek(0, os.SEEK_END) - size
+                stream.seek(max(0, begin))
+                if begin > 0:
+                    stream.readline()
+                return stream.read(size)
+        except OSError as error:
+            raise Problem(f"{self.path}: cannot be read: {error.strerror}") from error
+
+    def _opened(self, how: int = os.O_WRONLY | os.O_APPEND) -> int:
         """The log, if it is an ordinary file: Wazuh's own account may write in its folder, and must not lead root to another file."""
-        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(self.path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         seen = os.fstat(handle)
         wrong = "it is no ordinary file" if not stat.S_ISREG(seen.st_mode) else "it has a second name" if seen.st_nlink != 1 else ""
         if wrong:
