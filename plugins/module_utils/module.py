@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -50,8 +51,7 @@ RETURNED = {"type": "str", "choices": ["all", "changed"], "default": "all"}
 
 def request(response: str, options: Mapping[str, Any]) -> Request:
     """A request from a module's options; those of other kinds are left at their defaults."""
-    known = Request.__dataclass_fields__
-    return Request(response, **{name: value for name, value in options.items() if name in known and name != "response" and value is not None})
+    return Request(response, **{name: value for name, value in options.items() if name in Request._fields and name != "response" and value is not None})
 
 
 class ModuleRunner:
@@ -84,12 +84,18 @@ class ModuleRunner:
             self._process = process
 
         return self._module.run_command(
-            argv, data=stdin, environ_update={"LC_ALL": "C", "LANG": "C"}, handle_exceptions=False, before_communicate_callback=started
+            argv,
+            data=stdin and stdin.encode(),
+            binary_data=True,
+            environ_update={"LC_ALL": "C", "LANG": "C"},
+            handle_exceptions=False,
+            before_communicate_callback=started,
         )
 
 
 def engine(module: AnsibleModule) -> Engine:
     """This host's engine, for a module."""
+    gc.disable()  # a short life without cycles: looking for them would be a tenth of it
     if os.geteuid() != 0:
         module.fail_json(msg=f"this module runs as uid {os.geteuid()} on the host, it needs root: say become: true")
     return Engine(ModuleRunner(module))

@@ -6,21 +6,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 from .context import State
 from .errors import LedgerFull, ToolError
 from .ledger import ADDING, CHANGING, ENDED, EXPIRED, RELEASED, REMOVING, STANDING, Row
-from .plan import GONE, Known, Step, same_end
+from .plan import GONE, Known, same_end
 from .response import DONE, FAILED, Request, Result, Standing
 
 
-@dataclass
 class Apply:
     """Brings the host from what is seen to what is wanted, for one kind of response."""
 
-    state: State
-    unread: bool = False  # the change was made or tried, and the host could not be read back
+    def __init__(self, state: State):
+        self.state = state
+        self.unread = False  # the change was made or tried, and the host could not be read back
 
     def carry_out(self) -> None:
         put = {target: known.recorded_until for target, known in self.state.touched.items() if known.in_force and self._must_put(target, known)}
@@ -37,6 +37,7 @@ class Apply:
             put.pop(target, None)
         take = [target for target in take if target not in blocked]
         error = self._apply(put, take)
+        del put, take  # 100,000 of them are not kept beside the answers
         self._answer(intents, blocked, error)
 
     def _tidy(self) -> None:
@@ -59,18 +60,16 @@ class Apply:
     def _intents(self, put: Mapping[str, float | None], take: Sequence[str]) -> dict[str, Row]:
         """The rows as they are while the change is under way, by target."""
         rows: dict[str, Row] = {}
-        for request, item, _step in self.state.steps:
+        for item in self.state.steps:
             target, row = item.target, self.state.rows.get(item.target)
             if target in put and target not in rows:
-                until = put[target]
-                rows[target] = (
-                    row._replace(phase=CHANGING, until=until, backend=self.state.backend.name) if row else self.state.new_row(request, target, until, ADDING)
-                )
+                changing = row and row._replace(phase=CHANGING, until=put[target], backend=self.state.backend.name)
+                rows[target] = changing or self.state.new_row(item.request, target, put[target], ADDING)
             elif row is None and target in self.state.seen and target not in rows and self.state.touched.get(target, GONE).in_force:
-                rows[target] = self.state.new_row(request, target, self.state.seen[target].until, STANDING)
+                rows[target] = self.state.new_row(item.request, target, self.state.seen[target].until, STANDING)
         for target in take:
             if target in self.state.rows:
-                rows[target] = self.state.rows[target]._replace(phase=REMOVING)
+                rows[target] = self.state.rows[target] = self.state.rows[target]._replace(phase=REMOVING)  # one for both: nothing else differs
         return rows
 
     def _record(self, intents: Mapping[str, Row]) -> dict[str, str]:
@@ -126,16 +125,22 @@ class Apply:
             return False
         return not self._differs(target, known) if known.in_force else seen is None
 
-    def _answer(self, intents: Mapping[str, Row], blocked: Mapping[str, str], error: str | None) -> None:
-        ends = ((row, self._outcome(target, row)) for target, row in intents.items() if target not in blocked)
+    def _answer(self, intents: dict[str, Row], blocked: Mapping[str, str], error: str | None) -> None:
+        outcomes = []
+        for target, intent in intents.items():
+            outcome = intent if target in blocked else self._outcome(target, intent)
+            if outcome is not intent:
+                outcomes.append(outcome)
+                intents[target] = outcome  # in its place, as 100,000 of both would be much
+                if target in self.state.rows:
+                    self.state.rows[target] = outcome
         try:
-            self.state.context.write(changed=(outcome for row, outcome in ends if outcome is not row))
+            self.state.context.write(changed=outcomes)
         except LedgerFull as full:  # the intents are on disk, so the next run settles them
             self.state.context.warnings.append(f"{full}; what was done stands, its record is settled by the next run")
-        for request, item, step in self.state.steps:
-            intent = None if item.target in blocked else intents.get(item.target)
-            row = self._outcome(item.target, intent) if intent else self.state.rows.get(item.target)
-            self._answer_item(request, item, step, row, blocked, error)
+        for item in self.state.steps:
+            row = intents.get(item.target) if item.target not in blocked else None
+            self._answer_item(item, row or self.state.rows.get(item.target), blocked, error)
 
     def _outcome(self, target: str, intent: Row) -> Row:
         """The row as the host was read back."""
@@ -153,11 +158,11 @@ class Apply:
             return intent._replace(phase=STANDING)
         return intent._replace(phase=ENDED, ended=now, ended_by=FAILED)
 
-    def _answer_item(self, request: Request, item: Result, step: Step, row: Row | None, blocked: Mapping[str, str], error: str | None) -> None:
+    def _answer_item(self, item: Result, row: Row | None, blocked: Mapping[str, str], error: str | None) -> None:
         target = item.target
         seen = self.state.seen.get(target)
-        if row and (row.phase != ENDED or step.action == "remove"):
-            item.standing = Standing(row.id, row.since, row.until if row.phase != ENDED else self.state.context.now)
+        if row and (row.phase != ENDED or item.step.action == "remove"):
+            item.standing = row if row.phase != ENDED else Standing(row.id, row.since, self.state.context.now)
         item.in_force = None if self.unread else self.state.backend.detail(target, seen)
         item.persisted = self.state.context.persisted
         if self._superseded(item):
@@ -166,10 +171,10 @@ class Apply:
             item.outcome, item.message = FAILED, blocked[target]
         elif not self._as_wanted(target):
             item.outcome, item.message = FAILED, self._not_in_force(item, error)
-        elif step.changed:
-            item.outcome, item.changed, item.message = DONE, True, self._remark(item)
+        elif item.step.changed:
+            item.outcome, item.changed, item.message = DONE, True, "" if item.state == "absent" else self._remark
         elif row:
-            item.message = self._answered_before(request, row)
+            item.message = self._answered_before(item.request, row)
 
     def _answered_before(self, request: Request, row: Row) -> str:
         """Two ways in for one alert, such as wazuh-execd and a playbook, are one too many: its owner should know."""
@@ -191,20 +196,20 @@ class Apply:
         why = error or f"after the change {self.state.backend.name} shows {shown}: did another program undo it?"
         return f"{item.response} {item.target} is not {wanted}: {why}"
 
-    def _remark(self, item: Result) -> str:
-        if item.state == "absent":
-            return ""
+    @cached_property
+    def _remark(self) -> str:
+        """What holds a response, and why that."""
         if not self.state.backend.capabilities.survives and not os.path.exists(self.state.context.paths.program):
             return f"{self.state.backend.name} ({self.state.why}); without the role agent it would not come back after a reboot"
         return f"{self.state.backend.name} ({self.state.why})"
 
     def _answer_unread(self) -> None:
         """Check mode: what would be done, nothing read back."""
-        for _request, item, step in self.state.steps:
+        for item in self.state.steps:
             row = self.state.rows.get(item.target)
             if self._superseded(item):
                 continue
-            if step.changed:
+            if item.step.changed:
                 item.outcome, item.changed = DONE, True
             if row or item.state == "present":
-                item.standing = Standing(row.id if row else None, row.since if row else self.state.context.now, step.until)
+                item.standing = Standing(row.id if row else None, row.since if row else self.state.context.now, item.step.until)

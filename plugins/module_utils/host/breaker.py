@@ -4,29 +4,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from .guard import GuardFile
 from .ledger import Ledger
 
 MINUTE, HOUR = 60, 3600
 
 
-@dataclass
 class Breaker:
     """Bounds how many responses alerts may begin: counted from the ledger, so a burst over many runs counts as one."""
 
-    limit: int
-    begun: int
-    seconds: int
-    what: str
+    def __init__(self, limit: int, begun: int, seconds: int, what: str):
+        self._limit, self._begun, self._seconds, self._what = limit, begun, seconds, what
 
     def trips(self) -> str | None:
         """The message when one more is too many; counts it otherwise."""
-        if self.begun >= self.limit:
-            seen = f"alerts have begun {self.begun} {self.what} on this host within {self.seconds} s"
-            return f"held by the breaker: {seen}, the limit is {self.limit}; nothing was done"
-        self.begun += 1
+        if self._begun >= self._limit:
+            seen = f"alerts have begun {self._begun} {self._what} on this host within {self._seconds} s"
+            return f"held by the breaker: {seen}, the limit is {self._limit}; nothing was done"
+        self._begun += 1
         return None
 
 

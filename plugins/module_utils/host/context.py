@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from .errors import LedgerFull, ToolError
 from .guard import GuardFile, read_guard_file
 from .kind import Backend, Kind, Seen
-from .ledger import STANDING, Ledger, Row, mark_standing, new_id
+from .ledger import STANDING, Ledger, Row, mark_standing, new_ids
 from .paths import Paths
-from .plan import Known, Step
+from .plan import Known
 from .response import Request, Result
 from .runner import Runner
 from .surroundings import Surroundings
@@ -35,6 +35,7 @@ class RunContext:
     persisted: bool
     warnings: list[str]
     ended: list[Result]
+    ids: Iterator[str] = field(default_factory=new_ids)  # of new rows
     foreseen: dict[str, tuple[dict[str, Known], str]] = field(default_factory=dict)  # in check mode, by kind: as earlier groups would leave it, the backend
 
     @cached_property
@@ -74,7 +75,7 @@ class RunContext:
 
     def adopted(self, response: str, backend: str, target: str, until: float | None) -> Row:
         reason = "found in force without a record"
-        return Row(new_id(), response, target, backend, STANDING, self.now, until, reason, origin="rebuilt")
+        return Row(next(self.ids), response, target, backend, STANDING, self.now, until, reason, origin="rebuilt")
 
 
 @dataclass
@@ -89,7 +90,7 @@ class State:
     seen: dict[str, Seen]  # on the host, by target
     settled: dict[str, Row]  # what a crash left open or what ran out, as it now is
     touched: dict[str, Known]  # targets as they shall be after this run
-    steps: list[tuple[Request, Result, Step]] = field(default_factory=list)
+    steps: list[Result] = field(default_factory=list)  # those with a step planned
     notes: list[Row] = field(default_factory=list)  # refused or held
     found: dict[str, Row] = field(default_factory=dict)  # in force without a record
 
@@ -102,6 +103,6 @@ class State:
 
     def new_row(self, request: Request, target: str, until: float | None, phase: str) -> Row:
         return Row(
-            new_id(), self.kind.name, target, self.backend.name, phase, self.context.now, until, request.reason, request.alert_id,
+            next(self.context.ids), self.kind.name, target, self.backend.name, phase, self.context.now, until, request.reason, request.alert_id,
             self.context.origin, " ".join(request.override), self.backend.before(target),
         )  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from .address import Network, parse_network
@@ -55,8 +55,7 @@ class Guard(Protocol):
     def check(self, target: str) -> None: ...
 
 
-@dataclass(frozen=True)
-class GuardFile:
+class GuardFile(NamedTuple):
     """The owner's `/etc/riposte/guard.conf`; the defaults are those of a host without one."""
 
     addresses: Sequence[str] = ()
@@ -140,46 +139,43 @@ class _Entry(NamedTuple):
     what: str
 
 
-@dataclass
 class AddressGuard:
     """Says no to addresses and to networks that contain one.
 
     A target is looked up by bisection among the merged ranges, so that 100,000 targets cost little; which entry it was is only asked for a hit.
     """
 
-    file: GuardFile
-    override: Sequence[str]
-    entries: list[_Entry] = field(default_factory=list)
-    merged: dict[int, tuple[list[int], list[int]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_overrides(self.override, ADDRESS_ENTRIES)
+    def __init__(self, file: GuardFile, override: Sequence[str]):
+        check_overrides(override, ADDRESS_ENTRIES)
+        self._file, self._override = file, override
+        self._entries: list[_Entry] = []
+        self._merged: dict[int, tuple[list[int], list[int]]] = {}
 
     def protect(self, name: str, what: str, values: Iterable[str]) -> None:
         """Adds never-list entries; `what` tells the reader what the address is."""
-        if name in self.override:
+        if name in self._override:
             return
         for value in values:
             network = _never_network(value, what)
-            if f"never:{value}" not in self.override:
-                self.entries.append(_Entry(network.version, network.low, network.high, name if name != "never" else f"never:{value}", what))
-        self.merged.clear()
+            if f"never:{value}" not in self._override:
+                self._entries.append(_Entry(network.version, network.low, network.high, name if name != "never" else f"never:{value}", what))
+        self._merged.clear()
 
     def check(self, target: str) -> None:
         network = parse_network(target)
-        widest = self.file.widest_ipv4 if network.version == 4 else self.file.widest_ipv6
-        if network.prefix < widest and "wide_network" not in self.override:
+        widest = self._file.widest_ipv4 if network.version == 4 else self._file.widest_ipv6
+        if network.prefix < widest and "wide_network" not in self._override:
             raise Refused("wide_network", f"{target} is refused: a network wider than /{widest} hits too many")
         if not self._hit(network):
             return
-        for entry in self.entries:
+        for entry in self._entries:
             if entry.version == network.version and entry.low <= network.high and network.low <= entry.high:
                 raise Refused(entry.name, f"{target} is refused: it {'is' if network.single else 'contains'} {entry.what}")
 
     def _hit(self, network: Network) -> bool:
-        if not self.merged:
-            self.merged = {version: _merge(entry for entry in self.entries if entry.version == version) for version in (4, 6)}
-        lows, highs = self.merged[network.version]
+        if not self._merged:
+            self._merged = {version: _merge(entry for entry in self._entries if entry.version == version) for version in (4, 6)}
+        lows, highs = self._merged[network.version]
         index = bisect_right(lows, network.high) - 1
         return index >= 0 and highs[index] >= network.low
 

@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Paths:
+class Paths(NamedTuple):
     """All paths below one root, so that a test can stand a host up in a directory."""
 
     root: str = "/"

@@ -45,6 +45,7 @@ def standing(until: float | None) -> Known:
 
 
 GONE = Known()
+NOTHING = Step("none")
 
 
 def plan_absent(known: Known, now: float) -> Step:

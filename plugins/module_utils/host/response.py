@@ -4,26 +4,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .errors import BadInput, shown
 from .lifetime import Lifetime, lifetime, moment_text, parse_duration
+from .plan import NOTHING, Step
+
+if TYPE_CHECKING:
+    from .ledger import Row
 
 DONE, UNCHANGED, REFUSED, HELD, FAILED = "done", "unchanged", "refused", "held", "failed"
 OUTCOMES = (DONE, UNCHANGED, REFUSED, HELD, FAILED)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+LONGEST_REASON, LONGEST_ALERT_ID = 500, 128
 
 
 def printable(text: str, limit: int) -> str:
-    """Text from outside made safe for a terminal and the ledger: control and direction characters escaped, length bounded."""
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:limit])
+    """Text from outside made safe for a terminal and the ledger: control, direction and unseen characters escaped, length bounded."""
+    text = text[:limit]
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """One response for several targets, as the caller words it. Moments and durations are text (see lifetime.py)."""
 
     response: str
@@ -60,8 +65,7 @@ class Request:
             raise BadInput("repeated_offenders: these timeouts are for repeats, the first time needs a timeout of its own")
         for each in self.repeated_offenders:
             parse_duration(each)
-        clean = {"reason": printable(self.reason, 500), "alert_id": printable(self.alert_id, 100)}
-        return Request(**{**self.__dict__, **clean})
+        return self._replace(reason=printable(self.reason, LONGEST_REASON), alert_id=printable(self.alert_id, LONGEST_ALERT_ID))
 
 
 class Standing(NamedTuple):
@@ -76,23 +80,27 @@ class Standing(NamedTuple):
 class Result:
     """What became of one target. `in_force` is what was read back from the host, None when nothing was (check mode, bad input).
 
-    For the diff: the `term` asked for in words, and whether the response `stood` before.
+    For the diff: the `term` asked for in words, and whether the response `stood` before. For the run: what asked for it, and the `step` planned.
     """
 
-    __slots__ = ("response", "target", "state", "outcome", "changed", "backend", "standing", "message", "in_force", "persisted", "term", "stood")
+    __slots__ = (
+        "request", "response", "target", "state", "outcome", "changed", "backend", "standing", "message", "in_force", "persisted", "term", "stood", "step",
+    )  # fmt: skip
 
+    request: Request
     response: str
     target: str
     state: str
     outcome: str
     changed: bool
     backend: str | None
-    standing: Standing | None
+    standing: Standing | Row | None
     message: str
     in_force: dict[str, Any] | None
     persisted: bool
     term: str
     stood: bool
+    step: Step
 
     def as_dict(self) -> dict[str, Any]:
         standing = self.standing
@@ -114,7 +122,7 @@ class Result:
 
 def result(request: Request, target: str, outcome: str, message: str = "") -> Result:
     """A result for which nothing was done."""
-    return Result(request.response, target, request.state, outcome, False, None, None, message, None, True, "", False)
+    return Result(request, request.response, target, request.state, outcome, False, None, None, message, None, True, "", False, NOTHING)
 
 
 @dataclass

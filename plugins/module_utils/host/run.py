@@ -156,7 +156,7 @@ class Run:
     def _plan_target(self, request: Request, item: Result, lifetime: Lifetime | None, guard: Guard | None) -> None:
         known = self.state.known(item.target)
         if lifetime is None or guard is None:
-            self._take_step(request, item, plan_absent(known, self.context.now))
+            self._take_step(item, plan_absent(known, self.context.now))
             return
         try:
             guard.check(item.target)
@@ -179,10 +179,11 @@ class Run:
         if held:
             self._note(request, item, HELD, held)
             return
-        self._take_step(request, item, step)
+        self._take_step(item, step)
 
-    def _take_step(self, request: Request, item: Result, step: Step) -> None:
-        self.state.steps.append((request, item, step))
+    def _take_step(self, item: Result, step: Step) -> None:
+        item.step = step
+        self.state.steps.append(item)
         item.stood = step.action == "remove" or self.state.known(item.target).in_force
         if step.action == "remove":
             self.state.touched[item.target] = GONE
@@ -228,7 +229,7 @@ class Run:
         answer.append(item)
         obstacle = self._obstacle(target, row) if step.action == "restore" else None
         if obstacle is None:
-            self._take_step(request, item, step)
+            self._take_step(item, step)
             return
         item.outcome, item.message, for_good = obstacle
         if for_good:

@@ -12,7 +12,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cached_property
 
 from .conf import read_foreign
@@ -29,13 +29,12 @@ _HOME = re.compile(r"^home\s*=\s*(/\S+)", re.MULTILINE)
 _ADDRESS = re.compile(r"<address>\s*([^<\s]+)\s*</address>")
 
 
-@dataclass(frozen=True)
 class Surroundings:
     """Facts about one host, each read when first asked for. Addresses are canonical text."""
 
-    paths: Paths
-    environ: Mapping[str, str]
-    session: bool = True  # False in the tick, which nobody is logged in for
+    def __init__(self, paths: Paths, environ: Mapping[str, str], session: bool = True):
+        self.paths, self.environ = paths, environ
+        self.session = session  # False in the tick, which nobody is logged in for
 
     @cached_property
     def broadcasts(self) -> frozenset[str]:
@@ -113,7 +112,7 @@ class Surroundings:
 
     def _agent_peers(self) -> Iterator[str]:
         """Whom the agent's account has called on a Wazuh port. Whoever comes from such a port, or is called by another account, stays one to be blocked."""
-        lines = [line.split() for name in ("proc/net/tcp", "proc/net/tcp6") for line in self._text(name).splitlines()[1:]]
+        lines = [line.split() for name in ("proc/net/tcp", "proc/net/tcp6") for line in self._connections(name).splitlines()[1:]]
         accounts = [line.split(":") for line in self._text("etc/passwd").splitlines()]
         agents = {"0"} | {account[2] for account in accounts if account[0] in WAZUH_ACCOUNTS and len(account) > 2}
         served = {part[1].partition(":")[2] for part in lines if part[3] == _LISTENING}
@@ -130,6 +129,19 @@ class Surroundings:
                 return stream.read()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return ""
+
+    def _connections(self, path: str) -> str:
+        """As _text, for a list whose end is not asked for: the kernel would walk all its buckets once more to find nothing behind it.
+
+        It fills a page (4096 bytes or more) as long as another line fits, so what is half of one at most is the last part.
+        """
+        text = b""
+        with suppress(FileNotFoundError, PermissionError), open(self.paths.at(path), "rb", buffering=0) as stream:
+            while part := stream.read(1 << 16):
+                text += part
+                if len(part) <= 2048:
+                    break
+        return text.decode("ascii", "replace")
 
     def _foreign(self, path: str) -> str:
         """As _text, for what Wazuh's own account may write: it could be made anything."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -21,6 +22,7 @@ from ansible_collections.riposte.active_response.plugins.module_utils.host.ledge
     Row,
     mark_standing,
     new_id,
+    new_ids,
     set_aside,
 )
 from ansible_collections.riposte.active_response.plugins.module_utils.host.paths import Paths
@@ -36,6 +38,15 @@ def paths(tmp_path: Path) -> Paths:
 
 def row(target: str, phase: str = STANDING, **more: object) -> Row:
     return Row(new_id(), "firewall_drop", target, "nftables", phase, NOW, NOW + 600, **more)  # type: ignore[arg-type]
+
+
+def test_ids_count_up_and_no_slip_of_one_digit_makes_one_another() -> None:
+    ids = [each for each, _number in zip(new_ids(), range(3000))]
+    assert all(re.fullmatch("[0-9a-f]{12}", each) for each in ids)
+    assert ids == sorted(ids) or ids[0] > ids[-1]  # past the greatest they go on from zero
+    known = {each[:place] + "?" + each[place + 1 :] for each in ids for place in range(12)}
+    assert len(known) == 12 * len(ids)
+    assert not set(ids) & {each for each, _number in zip(new_ids(), range(3000))}
 
 
 def test_ledger_is_roots_alone(paths: Paths) -> None:

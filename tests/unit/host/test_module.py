@@ -15,6 +15,7 @@ import pytest
 from ansible.module_utils import basic
 
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import ToolError
+from ansible_collections.riposte.active_response.plugins.module_utils.host.plan import NOTHING
 from ansible_collections.riposte.active_response.plugins.module_utils.host.response import (
     DONE,
     FAILED,
@@ -135,6 +136,7 @@ def test_text_of_an_option_is_data(make: Make) -> None:
 def result(outcome: str, target: str = "203.0.113.9", changed: bool | None = None, state: str = "present", message: str = "") -> Result:
     changed = outcome == DONE if changed is None else changed
     return Result(
+        Request("firewall_drop", [target], state),
         "firewall_drop",
         target,
         state,
@@ -147,6 +149,7 @@ def result(outcome: str, target: str = "203.0.113.9", changed: bool | None = Non
         True,
         "for 600 s",
         state == "absent",
+        NOTHING,
     )
 
 

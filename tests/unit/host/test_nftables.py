@@ -154,6 +154,23 @@ def test_listing_is_read_member_by_member(version: str) -> None:
         assert seen[target].until == (None if left is None else pytest.approx(begin + left, abs=0.5))
 
 
+def test_ends_count_from_before_the_listing_which_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nft prints 100,000 members long after it asked the kernel: on a busy host ends seemed later than they were, and were set anew."""
+    begin = 1_800_000_000.0
+    now = [begin]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+
+    class Slow(Nft):
+        def __call__(self, argv: Sequence[str], stdin: str | None = None, seconds: int = 60) -> Completed:
+            now[0] += 30
+            return super().__call__(argv, stdin, seconds)
+
+    seen = Nftables(Slow(listing(SETS % BOOKWORM))).read()
+    assert {target: each.until for target, each in seen.items()} == {
+        target: None if left is None else pytest.approx(begin + left, abs=0.5) for target, left in LEFT.items()
+    }
+
+
 def test_host_without_our_table_has_nothing_of_ours() -> None:
     assert Nftables(Nft(None)).read() == {}
     assert Nftables(Nft(listing(EMPTY_SET, ""))).read() == {}

@@ -107,6 +107,11 @@ def test_wazuh_manager_by_the_agents_open_connection(tmp_path: Path) -> None:
     assert managers(tmp_path, *lines, six=six) == {MANAGER, MANAGER6, "198.51.100.21"}
 
 
+def test_wazuh_manager_among_more_connections_than_the_kernel_tells_at_once(tmp_path: Path) -> None:
+    others = [tcp_line((HERE, 22), (ATTACKER, 50000 + number)) for number in range(1000)]
+    assert managers(tmp_path, *others, tcp_line((HERE, 40000), (MANAGER, 1514), uid=WAZUH)) == {MANAGER}
+
+
 def test_attacker_who_comes_from_a_wazuh_port_can_be_blocked_all_the_same(tmp_path: Path) -> None:
     """A client chooses the port that it comes from."""
     serving = tcp_line(("0.0.0.0", 22), ("0.0.0.0", 0), "0A"), tcp_line(("0.0.0.0", 1514), ("0.0.0.0", 0), "0A", WAZUH)

@@ -23,6 +23,7 @@ CHAIN = "RIPOSTE"
 LONGEST = 2147483  # seconds: the kernel's limit for a set member's timeout
 _FAMILIES = {4: ("iptables", "inet", "riposte4"), 6: ("ip6tables", "inet6", "riposte6")}
 _MEMBER = re.compile(r"^add riposte[46] (\S+) timeout (\d+)$", re.MULTILINE)
+_ABSENT = {"blocked": False}  # 100,000 results share it
 _HOOKS = ("PREROUTING", "OUTPUT")
 _ENDS_EARLY = re.compile(r" -(?:j (?:ACCEPT|RETURN)|g )")
 
@@ -51,8 +52,8 @@ class Ipset:
         return self._members
 
     def _read_set(self, version: int, name: str) -> Iterator[tuple[str, Seen]]:
+        now = time.time()  # before: it asks the kernel first, then takes its time to print
         listed = run(self._runner, [program("ipset"), "save", name])
-        now = time.time()
         live = _whole(self._rules(version), name)
         for found in _MEMBER.finditer(listed):
             seconds = int(found[2])
@@ -107,7 +108,7 @@ class Ipset:
 
     def detail(self, target: str, seen: Seen | None) -> dict[str, Any]:
         if seen is None:
-            return {"blocked": False}
+            return _ABSENT
         return {"blocked": seen.in_force, "set": _FAMILIES[_version(target)][2]}
 
     def before(self, target: str) -> str | None:

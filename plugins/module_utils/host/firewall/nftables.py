@@ -29,6 +29,7 @@ _CHAIN = re.compile(r"^\tchain (\w+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
 _ELEMENT = re.compile(r"([0-9a-f:.]+)(?: timeout \w+ expires (\w+))?(?:,|\s\}|\n)")
 _UNIT = re.compile(r"(\d+)(ms|[wdhms])")
 _SECONDS = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_ABSENT = {"blocked": False}  # 100,000 results share it
 _HOOKS = {
     "prerouting": "type filter hook prerouting priority raw; policy accept;",
     "output": "type filter hook output priority raw; policy accept;",
@@ -53,15 +54,16 @@ class Nftables:
         return find_program("nft") is not None
 
     def read(self) -> dict[str, Seen]:
+        now = time.time()  # before: nft asks the kernel first, then takes its time to print
         text = self._listing()
-        now = time.time()
         self._there = bool(text)
-        self._sets = {found[1] for found in _SET.finditer(text)}
+        sets = list(_SET.finditer(text))
+        self._sets = {found[1] for found in sets}
         chains = {found[1]: [line.strip().replace("== @", "@") for line in found[2].splitlines()] for found in _CHAIN.finditer(text)}
         self._whole = chains.items() >= _chains(self._sets).items() and "flags dormant" not in text
         self._members = {}
-        for found in _SET.finditer(text):
-            self._members.update(_elements(found[4], int(found[2]), int(found[3]), now, self._whole))
+        for found in sets:
+            self._members.update(_elements(text, found.span(4), int(found[2]), int(found[3]), now, self._whole))
         return self._members
 
     def _listing(self) -> str:
@@ -74,17 +76,18 @@ class Nftables:
         raise ToolError(f"nft: cannot list table {TABLE}: {said}")
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
-        left = (self._members.keys() | put.keys()) - set(take)
-        if not (left or self._there):
-            return
-        lines = [f"add table {TABLE}"]
-        if left:
-            lines += self._structure(put)
-            lines += self._taken([*take, *(target for target in put if target in self._members)])
-            lines += _added(put)
-        else:
-            lines += [f"delete table {TABLE}"]
-        run(self._runner, [find_program("nft") or "nft", "-f", "-"], "\n".join(lines) + "\n")
+        gone = set(take)
+        left = not (self._members.keys() <= gone and put.keys() <= gone)
+        if left or self._there:
+            lines = self._script(put, take) if left else (f"add table {TABLE}", f"delete table {TABLE}", "")
+            run(self._runner, [find_program("nft") or "nft", "-f", "-"], "\n".join(lines))
+
+    def _script(self, put: Mapping[str, float | None], take: Sequence[str]) -> Iterator[str]:
+        yield f"add table {TABLE}"
+        yield from self._structure(put)
+        yield from self._taken([*take, *(target for target in put if target in self._members)])
+        yield from _added(put)
+        yield ""
 
     def _structure(self, put: Iterable[str]) -> Iterator[str]:
         sets = self._sets | {_set_name(target) for target in put}
@@ -98,13 +101,13 @@ class Nftables:
 
     def _taken(self, targets: Iterable[str]) -> Iterator[str]:
         """Adding first makes the delete hold for a member that the kernel ended a moment ago."""
-        for name, members in _by_set(target for target in targets if _set_name(target) in self._sets).items():
+        for name, members in _by_set(target for target in targets if _set_name(target) in self._sets):
             elements = ",\n".join(target.partition("/")[0] for target in members)
             yield f"add element {TABLE} {name} {{ {elements} }}"
             yield f"delete element {TABLE} {name} {{ {elements} }}"
 
     def detail(self, target: str, seen: Seen | None) -> dict[str, Any]:
-        return _detail(_set_name(target), seen.in_force) if seen else {"blocked": False}
+        return _detail(_set_name(target), seen.in_force) if seen else _ABSENT
 
     def before(self, target: str) -> str | None:
         return None
@@ -123,16 +126,18 @@ def _set_name(target: str) -> str:
     return f"v{version}_{target.partition('/')[2] or bits}"
 
 
-def _by_set(targets: Iterable[str]) -> dict[str, list[str]]:
+def _by_set(targets: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """The targets of each set, a thousand at most: one command of 100,000 would be held several times while it is put together."""
     found: dict[str, list[str]] = defaultdict(list)
     for target in targets:
         found[_set_name(target)].append(target)
-    return found
+    for name, members in found.items():
+        yield from ((name, members[at : at + 1000]) for at in range(0, len(members), 1000))
 
 
 def _added(put: Mapping[str, float | None]) -> Iterator[str]:
     now = time.time()
-    for name, members in _by_set(put).items():
+    for name, members in _by_set(put):
         elements = ",\n".join(target.partition("/")[0] + _timeout(put[target], now) for target in members)
         yield f"add element {TABLE} {name} {{ {elements} }}"
 
@@ -160,11 +165,12 @@ def _field(name: str, direction: str) -> str:
     return f"{family} {direction} & {network.netmask}"
 
 
-def _elements(body: str, version: int, prefix: int, now: float, in_force: bool) -> Iterator[tuple[str, Seen]]:
-    _head, _sep, listed = body.partition("elements = {")
+def _elements(text: str, body: tuple[int, int], version: int, prefix: int, now: float, in_force: bool) -> Iterator[tuple[str, Seen]]:
+    """The members listed in a part of the text, which is long: it is not copied."""
+    begin = text.find("elements = {", *body)
     ends: dict[str, Seen] = {"": Seen(in_force, None)}
     suffix = "" if prefix == (32 if version == 4 else 128) else f"/{prefix}"
-    for found in _ELEMENT.finditer(listed):
+    for found in _ELEMENT.finditer(text, begin + len("elements = {"), body[1]) if begin >= 0 else ():
         address = found[1] if version == 4 else str(ipaddress.IPv6Address(found[1]))
         left = found[2] or ""
         if left not in ends:
