@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..host.errors import BadInput, shown
+from ..host.response import LONGEST_ALERT_ID
 
 LONGEST_ALERT = 1 << 20  # characters; Wazuh's own messages end at 64 KiB
 MOST_ALERTS = 100_000
@@ -268,7 +269,7 @@ def _alert(
 
 def _alert_id(value: dict[str, Any]) -> str:
     """Wazuh 5 findings and a few of Wazuh 4's alerts bring no id: a digest of the content tells them apart as well."""
-    found = _text(value.get("id"), "id", 128)
+    found = _text(value.get("id"), "id", LONGEST_ALERT_ID)
     if found is None:
         import hashlib  # not at the top: most alerts bring an id, and the program on a host starts often
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..host.address import parse_network
 from ..host.errors import BadInput
-from ..host.response import printable
+from ..host.response import LONGEST_REASON, printable
 from .alert import Alert
 from .allow import allow_list
 from .breakers import Breakers, Earlier
@@ -20,7 +20,6 @@ from .observables import ADDRESS, DESTINATION, USER
 from .policy import ALL, ENFORCE, OBSERVE, Policy, Response, Rule
 
 PLANNED, WOULD, PENDING, HELD, NOTHING = "planned", "would", "pending", "held", "nothing"
-LONGEST_REASON = 500
 
 # Wazuh's rules about active responses that ran (650 to 658, all in group active_response), and those of our role manager, which may have other numbers.
 OUR_RULES = frozenset(str(number) for numbers in (range(650, 659), range(100900, 100920)) for number in numbers)

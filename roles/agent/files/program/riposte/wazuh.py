@@ -14,7 +14,7 @@ from dataclasses import replace
 from engine.host.engine import Engine
 from engine.host.errors import Problem
 from engine.host.kind import kind_of
-from engine.host.response import FAILED, printable
+from engine.host.response import FAILED, LONGEST_ALERT_ID, printable
 from engine.host.runner import Runner
 
 from .background import in_background
@@ -69,7 +69,7 @@ def answer(call: Call, begun: float) -> int:
 def _agreed(call: Call, lines: Lines) -> tuple[Order, bool]:
     """The order, and whether the daemon calls it off."""
     order = read_order(lines.next())
-    call.alert_id = printable(order.alert_id, 100)
+    call.alert_id = printable(order.alert_id, LONGEST_ALERT_ID)
     call.target = kind_of(call.kind.response).target(order.observable(call.kind.observable))
     if order.release:
         return order, False
