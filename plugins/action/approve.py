@@ -17,11 +17,12 @@ from ansible_collections.riposte.active_response.plugins.module_utils.host.error
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import moment_text
 from ansible_collections.riposte.active_response.plugins.module_utils.host.response import printable
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
-from ansible_collections.riposte.active_response.plugins.plugin_utils.approvals import APPROVED, REJECTED, Waiting
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import full_path
-from ansible_collections.riposte.active_response.plugins.plugin_utils.lease import LEAD, Lock
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import listed
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import ANSWERED, FAILED, Spool
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.approvals import APPROVED, REJECTED, Waiting
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import LEAD, Lock
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import ANSWERED, FAILED
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
 from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {

@@ -22,12 +22,13 @@ from ansible_collections.riposte.active_response.plugins.module_utils.alert.poli
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem, shown
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
-from ansible_collections.riposte.active_response.plugins.plugin_utils.approvals import Pending
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path
-from ansible_collections.riposte.active_response.plugins.plugin_utils.lease import at_work
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import listed, read_policy_file
 from ansible_collections.riposte.active_response.plugins.plugin_utils.raw_inventory import inventory_of
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import Planned, Spool, Taken
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.approvals import Pending
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import at_work
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Planned, Taken
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
 from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {

@@ -19,8 +19,8 @@ from ansible_collections.riposte.active_response.plugins.module_utils.host.error
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import full_path
-from ansible_collections.riposte.active_response.plugins.plugin_utils.lease import at_work
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import UNANSWERED, UNREACHABLE, Answer
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import at_work
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import UNANSWERED, UNREACHABLE, Answer
 
 MODULE = "riposte.active_response.respond"
 

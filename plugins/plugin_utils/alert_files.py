@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, Problem, read_alerts
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import full_path
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import FILE, Spool
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import FILE, Spool
 
 ENDINGS = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
 PIECE = 16 << 20

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..module_utils.alert.alert import Alert
 from ..module_utils.host.response import printable
-from .spool import Answer
+from .spool.records import Answer
 
 VERSION = 1
 ALERT, DECISION, OUTCOME, APPROVAL = "alert", "decision", "outcome", "approval"

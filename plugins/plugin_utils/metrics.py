@@ -16,7 +16,8 @@ from typing import Any
 
 from ..module_utils.host.errors import Problem
 from .controller_file import replace_file
-from .spool import FAILED, NEW, TAKEN, Spool
+from .spool.records import FAILED, NEW, TAKEN
+from .spool.spool import Spool
 
 PREFIX = "riposte_"
 

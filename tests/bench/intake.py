@@ -34,7 +34,7 @@ DROP = "def main(event):\n    return []\n"
 SLOW = """
 import runpy, sys, time
 source = runpy.run_path({source!r})
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import Spool
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
 store = Spool.accept
 def accept(self, deliveries, now):
     time.sleep(0.005)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import re
 import signal
 import sqlite3
@@ -18,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import Arrived, Delivery, Spool
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Arrived, Delivery
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
 from tests.lab import Host, Lab, Peer, wait_for
 from tests.lab.lab import REPOSITORY
 from tests.lab.rulebook import VENV, Rulebook, alert
@@ -305,75 +305,6 @@ def test_nothing_of_an_alert_gets_into_a_runs_extra_vars(rulebook: Rulebook, web
     assert "canary" not in file.read_text()
     assert rulebook.settled() == {"answered": 1}
     assert not blocked(web[1])
-
-
-STORM = 25  # alerts, each for four hosts
-SEEDS = (1, 2)
-
-
-@needs_rulebook
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_storm_with_kills_at_random_moments(lab: Lab, web: list[Host], tmp_path: Path, seed: int) -> None:
-    """One host is down at first, one loses its power in mid-run; rulebook and playbook are killed. In the end each alert has its word from each host."""
-    chance = random.Random(seed)
-    more = lab.add_hosts(["web3", "web4"], groups=["web"], variables={name: {"wazuh_agent_id": f"00{name[-1]}"} for name in ("web3", "web4")})
-    try:
-        rulebook = Rulebook(lab, tmp_path, policy(hosts="{groups: [web]}"))
-        make_slow(*web)
-        more[0].power_cut()
-        accepted: set[str] = set()
-        with rulebook.start():
-            for number in range(STORM):
-                accepted |= post_until_accepted(rulebook, alert(f"storm-{number}", agent="001", address=f"198.51.100.{number % 10 + 1}"))
-                if number % 5 == 2:
-                    time.sleep(chance.uniform(0, 2))  # the moment is to be any
-                    strike(chance, rulebook, web[1])
-            make_quick(*web)
-            more[0].power_on()
-            if not web[1].machine.is_on():
-                web[1].power_on()
-            assert rulebook.settled(STORM, timeout=110) == {"answered": STORM}
-            outcomes = rulebook.outcomes()
-            assert len(accepted) == STORM
-            assert set(outcomes) <= {"done", "unchanged"}, outcomes
-            assert sum(outcomes.values()) == STORM * 4
-            for host in (*web, *more):
-                rows = ledger(host)
-                assert sorted(row["target"] for row in rows) == sorted(f"198.51.100.{number + 1}" for number in range(10)), (host.name, rows)  # none twice
-    finally:
-        for host in more:
-            lab.remove(host)
-        if not web[1].machine.is_on():
-            web[1].power_on()
-
-
-def post_until_accepted(rulebook: Rulebook, each: dict[str, Any]) -> set[str]:
-    """What a sender does: it sends again until it hears 200."""
-
-    def sent() -> bool:
-        if rulebook.ended():
-            rulebook.start()
-        try:
-            return rulebook.post(each, timeout=5).status == 200
-        except OSError:
-            return False
-
-    wait_for(sent, "the alert to be accepted", timeout=60)
-    return {each["id"]}
-
-
-def strike(chance: random.Random, rulebook: Rulebook, host: Host) -> None:
-    """Kills the rulebook, a process of a run, or a host."""
-    blow = chance.choice(["rulebook", "playbook", "playbook", "host"])
-    if blow == "rulebook":
-        rulebook.kill(signal.SIGKILL)
-    elif blow == "playbook":
-        for pid in chance.sample(found := rulebook.run_processes(), min(1, len(found))):
-            os.kill(pid, signal.SIGKILL)
-    elif host.machine.is_on():
-        host.power_cut()
-        time.sleep(0.5)
-        host.power_on()
 
 
 # -- the playbook with a batch, by itself

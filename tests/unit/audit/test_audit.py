@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import to_alert
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import Decision
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import Answer
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Answer
 
 HOSTILE = "\x1b[2J\u202egnp.exe\x00\r\nroot\u2028{{ lookup('pipe','id') }}\ud800\x9b31m"
 ALERT = to_alert({"id": "1.2", "timestamp": "2026-11-24T12:00:00Z", "rule": {"id": "5712", "level": 10, "groups": ["sshd"], "description": HOSTILE}})

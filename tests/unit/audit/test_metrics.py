@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.riposte.active_response.plugins.plugin_utils import metrics
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import Answer, Arrived, Delivery, Planned, Spool
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Answer, Arrived, Delivery, Planned
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
 
 MODULE = "ansible_collections.riposte.active_response.plugins.plugin_utils.metrics"
 COLLECTIONS = Path(__file__).parents[3] / ".venv/collections"

@@ -10,18 +10,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
-from ansible_collections.riposte.active_response.plugins.plugin_utils.approvals import Pending
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import (
-    KEPT_SECONDS,
-    MAX_AGE,
-    Answer,
-    Arrived,
-    Close,
-    Delivery,
-    Planned,
-    Spool,
-    Taken,
-)
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.approvals import Pending
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Answer, Arrived, Close, Delivery, Planned, Taken
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import KEPT_SECONDS, MAX_AGE, Spool
 
 NOW = 1_800_000_000.0
 PAUSE = 10.0

@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.riposte.active_response.plugins.plugin_utils import hand_out as hand_out_module
-from ansible_collections.riposte.active_response.plugins.plugin_utils.committer import Committer
-from ansible_collections.riposte.active_response.plugins.plugin_utils.hand_out import HandOut
-from ansible_collections.riposte.active_response.plugins.plugin_utils.lease import LEAD, Lock
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import MAX_AGE, Answer, Arrived, Delivery, Planned, Spool, SpoolFull
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import hand_out as hand_out_module
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.committer import Committer
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.hand_out import HandOut
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import LEAD, WORK, Lock
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Answer, Arrived, Delivery, Planned, SpoolFull
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import MAX_AGE, Spool
 
 Run = Callable[[Spool, int], Awaitable[None]]
 KEY = ("web1", "firewall_drop", "t")
@@ -163,7 +164,7 @@ def test_who_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(hand_out_module, "RUN_SECONDS", 0.3)
     monkeypatch.setattr(hand_out_module, "LEFTOVER_SECONDS", 0.3)
     code = (
-        "import sys, time\nfrom ansible_collections.riposte.active_response.plugins.plugin_utils.lease import at_work\n"
+        "import sys, time\nfrom ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import at_work\n"
         "with at_work(sys.argv[1]):\n    print(flush=True)\n    time.sleep(60)"
     )
     playbook = subprocess.Popen(["sleep", "60"])
@@ -191,6 +192,38 @@ def test_who_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         playbook.kill()
         worker.kill()
         worker.stdout.close()
+
+
+def test_a_run_that_waits_for_a_killed_worker_is_ended_and_one_that_is_at_work_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ansible-core does when it has given the dead one's place to the next host."""
+    monkeypatch.setattr(hand_out_module, "QUIET_SECONDS", 0.4)
+    monkeypatch.setattr(hand_out_module, "LOOK_SECONDS", 0.05)
+    playbook = subprocess.Popen(["sleep", "60"])
+    lock: list[Lock] = []
+
+    async def run(spool: Spool, batch: int) -> None:
+        if batch > 1:
+            return await plan_and_answer(spool, batch)
+        lock.append(Lock(str(tmp_path), WORK))
+        lock[0].share()  # a worker
+        taken = spool.begin(batch, playbook.pid, time.time())
+        spool.plan(batch, [Planned(each.number, [KEY]) for each in taken], MAX_AGE, time.time())
+        await asyncio.to_thread(playbook.wait)
+        return None
+
+    async def script(world: World) -> None:
+        world.accept("a")
+        await world.until(lambda: world.spool.run_of(1)[0] == "running")
+        await asyncio.sleep(1)  # while the worker is there nothing may happen
+        assert playbook.poll() is None
+        lock[0].close()
+        await world.until(lambda: world.states() == {"answered": 1})
+        assert playbook.poll() == -signal.SIGKILL
+
+    try:
+        go(lambda: World(tmp_path, run), script)
+    finally:
+        playbook.kill()
 
 
 def test_what_a_service_that_died_had_handed_out_is_handed_out_again(tmp_path: Path) -> None:

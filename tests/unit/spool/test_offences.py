@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.riposte.active_response.plugins.plugin_utils.offences import KEPT_SECONDS
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import MAX_AGE, Answer, Arrived, Delivery, Planned, Spool
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.offences import KEPT_SECONDS
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Answer, Arrived, Delivery, Planned
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import MAX_AGE, Spool
 
 NOW = 1_800_000_000.0
 TARGET = "203.0.113.9"

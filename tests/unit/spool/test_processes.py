@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.riposte.active_response.plugins.plugin_utils.lease import LEAD, WORK, Lock, at_work
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import Arrived, Delivery, Spool, SpoolError
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import LEAD, WORK, Lock, at_work
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Arrived, Delivery, SpoolError
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
 
-UTILS = "from ansible_collections.riposte.active_response.plugins.plugin_utils"
+UTILS = "from ansible_collections.riposte.active_response.plugins.plugin_utils.spool"
 HEAD = f"""
 import os, sys, time
 {UTILS}.spool import *

@@ -11,12 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.riposte.active_response.plugins.plugin_utils import spool as spool_module
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import (
-    FILE,
-    KEPT_SECONDS,
-    MAX_AGE,
-    MOST_ATTEMPTS,
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import spool as spool_module
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import (
     Answer,
     Arrived,
     Close,
@@ -24,10 +20,10 @@ from ansible_collections.riposte.active_response.plugins.plugin_utils.spool impo
     Gone,
     Planned,
     Receipt,
-    Spool,
     SpoolError,
     SpoolFull,
 )
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import FILE, KEPT_SECONDS, MAX_AGE, MOST_ATTEMPTS, Spool
 
 NOW = 1_800_000_000.0
 PAUSE = 10.0

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ansible_collections.riposte.active_response.plugins.plugin_utils.approvals import Pending
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import MAX_AGE, Answer, Arrived, Delivery, Gone, Planned, Spool
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.approvals import Pending
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Answer, Arrived, Delivery, Gone, Planned
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import MAX_AGE, Spool
 
 HOSTS = ("web1", "web2")
 FINAL = ("done", "unchanged", "refused", "held", "failed")

@@ -26,9 +26,10 @@ sys.path.append(str(Path(__file__).absolute().parents[7]))
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.message import Message, Stale, mark, read_message
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem, shown
 from ansible_collections.riposte.active_response.plugins.plugin_utils import metrics
-from ansible_collections.riposte.active_response.plugins.plugin_utils.committer import Committer
-from ansible_collections.riposte.active_response.plugins.plugin_utils.hand_out import HandOut
-from ansible_collections.riposte.active_response.plugins.plugin_utils.spool import Arrived, Delivery, Spool, check_number
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.committer import Committer
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.hand_out import HandOut
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Arrived, Delivery
+from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
 
 DOCUMENTATION = r"""
 ---
@@ -173,7 +174,7 @@ def read_options(args: Mapping[str, Any]) -> Options:
         if name not in given:
             raise BadInput(f"{name}: it is missing")
     built_in = {"host": "127.0.0.1", **{name: given[name] for name in BUILT_IN if name in given}}
-    built_in["port"] = int(check_number("port", built_in["port"], 1, 65535))
+    built_in["port"] = int(_number("port", built_in["port"], 1, 65535))
     audit = given.get("audit", "")
     for name, value in {**built_in, "spool": given["spool"], "audit": audit}.items():
         if name != "port" and not isinstance(value, str):
@@ -181,8 +182,15 @@ def read_options(args: Mapping[str, Any]) -> Options:
     if len(built_in.get("token", "x").split()) != 1:
         raise BadInput("token: it has white space in it, which the built-in webhook never finds in a header")
     _check_exposure(built_in)
-    numbers = {name: type(getattr(Options, name))(check_number(name, given[name], *RANGES[name])) for name in RANGES if name in given}
+    numbers = {name: type(getattr(Options, name))(_number(name, given[name], *RANGES[name])) for name in RANGES if name in given}
     return Options(str(Path(given["spool"]).expanduser().absolute()), built_in, audit=audit, **numbers)
+
+
+def _number(name: str, value: object, lowest: float, highest: float) -> float:
+    """A number among the options of a source, or BadInput."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
+        raise BadInput(f"{name}: {value!r}: it must be a number from {lowest:g} to {highest:g}")
+    return value
 
 
 def _check_exposure(built_in: Mapping[str, Any]) -> None:

@@ -16,16 +16,19 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from ..module_utils.host.errors import Problem
-from . import audit
+from ...module_utils.host.errors import Problem
+from .. import audit
 from .lease import LEAD, WORK, Lock
-from .spool import FAILED, HANDED, Close, Spool
+from .records import FAILED, HANDED, Close
+from .spool import Spool
 
 ACTION = "action::run_"
 FIND_SECONDS = 10.0  # for the engine to begin an action; the first one after the start takes longest, 0.3 s
 BEGIN_SECONDS = 120.0  # for a run that cannot be seen to begin its batch
 LEFTOVER_SECONDS = 30.0  # for the workers of a run that was killed to end by themselves
 RUN_SECONDS = 1800.0  # for a run; who hangs for longer is ended
+QUIET_SECONDS = 60.0  # for a run that owes words and in which nobody is at work: ansible-core can wait for ever for a worker that was killed
+LOOK_SECONDS = 1.0
 LONGEST_REST = 60.0
 LOG = logging.getLogger(__name__)
 
@@ -94,7 +97,7 @@ class HandOut:
             await self._news_or(1.0)  # what another rulebook accepted is seen by looking
             return
         self.state.batch, self.state.since = batch, time.time()
-        how = await self._run(spool, batch)
+        how = await self._run(spool, work, batch)
         closed = await self._end(spool, work, batch, counted=True, how=how)
         self.state.batch = None
         LOG.info("batch %s ended: %s answered, %s failed, %s to be tried again %s", batch, closed.answered, closed.failed, closed.again, how)
@@ -112,20 +115,32 @@ class HandOut:
 
     # -- a run
 
-    async def _run(self, spool: Spool, batch: int) -> str:
+    async def _run(self, spool: Spool, work: Lock, batch: int) -> str:
         """Gives the batch to the rulebook and waits until its run has ended; returns how, in words, if there is something to say."""
         before = asyncio.all_tasks()
         await self._put(batch)
         task = await self._action(before)
         if task is None:
             return await self._unseen(spool, batch)
-        while not (await asyncio.wait([task], timeout=RUN_SECONDS))[0]:
-            _state, pid = spool.run_of(batch)
-            LOG.error("batch %s: its run has not ended within %g s and is ended now (process %s)", batch, RUN_SECONDS, pid)
-            if pid is not None and _alive(pid):
-                os.kill(pid, signal.SIGKILL)
+        begun = at_work = time.monotonic()
+        while not (await asyncio.wait([task], timeout=LOOK_SECONDS))[0]:
+            now = time.monotonic()
+            if not _idle(spool, work, batch):
+                at_work = now
+            if now - begun > RUN_SECONDS:
+                self._kill(spool, batch, f"has not ended within {RUN_SECONDS:g} s")
+                begun = now
+            elif now - at_work > QUIET_SECONDS:
+                self._kill(spool, batch, f"owes answers, and for {QUIET_SECONDS:g} s nobody has been at work in it")
+                at_work = now
         error = None if task.cancelled() else task.exception()
         return f"{type(error).__name__}: {error}"[:200] if error else ""
+
+    def _kill(self, spool: Spool, batch: int, why: str) -> None:
+        _state, pid = spool.run_of(batch)
+        LOG.error("batch %s: its run %s and is ended now (process %s)", batch, why, pid)
+        if pid is not None and _alive(pid):
+            os.kill(pid, signal.SIGKILL)
 
     async def _action(self, before: set[asyncio.Task[object]]) -> asyncio.Task[object] | None:
         """The task in which the rulebook's action runs."""
@@ -171,6 +186,14 @@ class HandOut:
         problem = await asyncio.to_thread(audit.write, self._audited, [audit.ended(*each) for each in ends]) if ends else ""
         if problem:
             LOG.warning("%s", problem)
+
+
+def _idle(spool: Spool, work: Lock, batch: int) -> bool:
+    """Whether answers are owed and nobody is about to give one."""
+    if not spool.owes(batch) or not work.try_alone():
+        return False
+    work.free()
+    return True
 
 
 def _alive(pid: int | None) -> bool:

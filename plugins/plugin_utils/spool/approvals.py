@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..module_utils.host.response import printable
+from ...module_utils.host.response import printable
 
 APPROVED, REJECTED = "approved", "rejected"
 LONGEST_NAME = 100

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..module_utils.host.errors import Problem
-from .spool import Delivery, Receipt, Spool
+from ...module_utils.host.errors import Problem
+from .records import Delivery, Receipt
+from .spool import Spool
 
 MOST_AT_ONCE = 1000
 PRUNED_EVERY = 3600  # seconds

@@ -14,23 +14,41 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..module_utils.host.conf import alone
-from ..module_utils.host.database import means_full, transaction
-from ..module_utils.host.errors import BadInput, Problem, shown
-from ..module_utils.host.response import DONE, OUTCOMES, printable
+from ...module_utils.host.conf import alone
+from ...module_utils.host.database import means_full, transaction
+from ...module_utils.host.errors import BadInput, shown
+from ...module_utils.host.response import DONE, OUTCOMES, printable
 from . import approvals, offences
-from .approvals import APPROVED, REJECTED, Approvals, Pending, Waiting
+from .approvals import APPROVED, REJECTED, Approvals, Waiting
 from .offences import Offences
+from .records import (
+    ANSWERED,
+    FAILED,
+    NEW,
+    RUNNING,
+    TAKEN,
+    UNANSWERED,
+    UNREACHABLE,
+    Answer,
+    Arrived,
+    Close,
+    Delivery,
+    End,
+    Gone,
+    Planned,
+    Receipt,
+    SpoolError,
+    SpoolFull,
+    Taken,
+)
+from .schema import SCHEMA
 
 VERSION = 1
 FILE = "intake.sqlite3"
-NEW, TAKEN, ANSWERED, FAILED = "new", "taken", "answered", "failed"
-HANDED, RUNNING, ENDED = "handed", "running", "ended"
-UNREACHABLE, UNANSWERED = "unreachable", "unanswered"  # not the last word: the host is asked again until the alert is too old
 MAX_AGE = 3600  # seconds, until a policy has said otherwise
 MOST_ATTEMPTS = 8
 LONGEST_PAUSE = 300
@@ -40,151 +58,6 @@ ROWS_A_STATEMENT = 100  # SQLite takes 999 values, or more
 LONGEST_DEAD = 65_536
 LONGEST_WHY = 1000
 _FINAL = ", ".join(f"'{outcome}'" for outcome in OUTCOMES)
-_SCHEMA = """
-CREATE TABLE alert (
-  number INTEGER PRIMARY KEY,        -- in the order they came
-  id TEXT NOT NULL UNIQUE,
-  mark TEXT NOT NULL,                -- who raised it: another alert with the same id has another
-  happened REAL NOT NULL,            -- epoch seconds, as all moments: when it was raised, never later than it came
-  received REAL NOT NULL,            -- when it was accepted: timeouts count from here
-  state TEXT NOT NULL CHECK (state IN ('new', 'taken', 'answered', 'failed')),
-  approved REAL,                     -- when a person last approved something of it: it is new again then, and its age counts from there
-  batch INTEGER,                     -- the last one it was in
-  planned INTEGER,                   -- the last batch whose plan has dealt with it
-  attempts INTEGER NOT NULL DEFAULT 0,  -- runs that ended without a word about it
-  waits INTEGER NOT NULL DEFAULT 0,     -- runs that did not reach all of its hosts
-  due REAL NOT NULL,                 -- when it may be taken
-  ended REAL,
-  why TEXT NOT NULL DEFAULT '',
-  body TEXT NOT NULL                 -- JSON, as it came
-);
-CREATE INDEX alert_open ON alert (due, number, state, attempts, happened, approved) WHERE ended IS NULL;
-CREATE INDEX alert_taken ON alert (batch) WHERE state = 'taken';
-CREATE INDEX alert_ended ON alert (ended) WHERE ended IS NOT NULL;
-CREATE TABLE batch (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  state TEXT NOT NULL CHECK (state IN ('handed', 'running', 'ended')),
-  alerts INTEGER NOT NULL,
-  handed REAL NOT NULL,
-  begun REAL,
-  pid INTEGER,                       -- of its ansible-playbook
-  ended REAL,
-  how TEXT NOT NULL DEFAULT ''
-);
-CREATE INDEX batch_open ON batch (id) WHERE state != 'ended';
-CREATE TABLE response (
-  alert INTEGER NOT NULL REFERENCES alert (number) ON DELETE CASCADE,
-  host TEXT NOT NULL,
-  response TEXT NOT NULL,
-  target TEXT NOT NULL,
-  outcome TEXT,                      -- NULL: planned, no word yet
-  message TEXT NOT NULL DEFAULT '',
-  moment REAL,
-  PRIMARY KEY (alert, host, response, target)
-) WITHOUT ROWID;
-CREATE INDEX response_done ON response (moment) WHERE outcome = 'done';
-CREATE TABLE dead (
-  digest TEXT PRIMARY KEY,
-  received REAL NOT NULL,
-  why TEXT NOT NULL,
-  body TEXT NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-
-
-class SpoolError(Problem):
-    """The spool cannot be trusted, read or written."""
-
-
-class SpoolFull(SpoolError):
-    """The spool takes no more: its disk is full, or too many alerts wait."""
-
-
-class Gone(Problem):
-    """The batch is no longer this run's: nothing more may be done for it."""
-
-
-class Arrived(NamedTuple):
-    """An alert to be accepted. happened: epoch seconds."""
-
-    id: str
-    mark: str
-    happened: float
-    body: str
-
-
-class Delivery(NamedTuple):
-    """What one request brought: alerts, and why something in its `text` is none ("" = all of it is)."""
-
-    alerts: Sequence[Arrived]
-    text: str = ""
-    why: str = ""
-
-
-class Receipt(NamedTuple):
-    """How many alerts of a delivery are new, and how many had come before; full: none was taken, since too many wait."""
-
-    received: int
-    known: int
-    full: bool = False
-
-
-class Taken(NamedTuple):
-    """An alert of a batch.
-
-    settled, left: (host, response, target) of earlier plans that have a last word, and that have none.
-    approved: when a person last approved something of it. given: all that was: (rule, response, target) -> hosts.
-    """
-
-    number: int
-    id: str
-    happened: float
-    received: float
-    body: str
-    settled: frozenset[tuple[str, str, str]]
-    left: frozenset[tuple[str, str, str]]
-    approved: float | None
-    given: Mapping[tuple[str, str, str], Collection[str]]
-
-
-class Planned(NamedTuple):
-    """What the plan makes of an alert: who is to do what as (host, response, target), or why nobody. failed: it is given up. pending: for a person."""
-
-    number: int
-    expected: Sequence[tuple[str, str, str]]
-    why: str = ""
-    failed: bool = False
-    pending: Sequence[Pending] = ()
-
-
-class Answer(NamedTuple):
-    """What a host said about one target of an alert. until: when it ends, epoch seconds, if the host said so; None = never."""
-
-    alert_id: str
-    response: str
-    target: str
-    outcome: str
-    message: str = ""
-    until: float | None = None
-
-
-class Close(NamedTuple):
-    """What became of a batch. planned: its run came as far as a plan."""
-
-    planned: bool
-    answered: int
-    failed: int
-    again: int
-
-
-class End(NamedTuple):
-    """An alert that came to its end. state: answered, failed."""
-
-    id: str
-    state: str
-    why: str
-    batch: int | None
 
 
 class Spool:
@@ -233,7 +106,7 @@ class Spool:
         with self._transaction():
             if self._one("PRAGMA user_version") == VERSION:  # another process was faster
                 return
-            for statement in (part for schema in (_SCHEMA, approvals.SCHEMA, offences.SCHEMA) for part in schema.split(";\n")):
+            for statement in (part for schema in (SCHEMA, approvals.SCHEMA, offences.SCHEMA) for part in schema.split(";\n")):
                 self._database.execute(statement)
             self._database.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -308,7 +181,8 @@ class Spool:
     def take(self, now: float, most: int) -> int | None:
         """Puts what is due into a new batch and returns its number; None: nothing is due, or a batch has not ended.
 
-        What has been in runs that ended without a word about it travels in smaller and smaller company, so that one bad alert ends alone.
+        What has been in runs that ended without a word about it travels in smaller and smaller company, so that one bad alert ends alone. Not after the
+        first of them: a run that somebody killed is far more frequent than a bad alert.
         """
         with self._transaction():
             if self._database.execute("SELECT 1 FROM batch WHERE state != 'ended'").fetchone():
@@ -318,7 +192,7 @@ class Spool:
             first = self._database.execute(f"SELECT attempts {due} ORDER BY due, number LIMIT 1", (now,)).fetchone()
             if first is None:
                 return None
-            limit = max(1, most >> 3 * first[0])
+            limit = max(1, most >> 3 * max(0, first[0] - 1))
             numbers = self._database.execute(f"SELECT number {due} AND attempts = ? ORDER BY due, number LIMIT ?", (now, first[0], limit)).fetchall()
             batch = self._database.execute("INSERT INTO batch (state, alerts, handed) VALUES ('handed', ?, ?)", (len(numbers), now)).lastrowid
             self._database.executemany(f"UPDATE alert SET state = 'taken', batch = {batch} WHERE number = ?", numbers)
@@ -348,6 +222,12 @@ class Spool:
         """A batch's state, and the process that runs it."""
         with translated(self._where):
             return self._state(batch), self._one("SELECT pid FROM batch WHERE id = ?", batch)
+
+    def owes(self, batch: int) -> bool:
+        """Whether its plan has been made and not every word on it been given."""
+        owed = "SELECT EXISTS (SELECT 1 FROM alert JOIN response ON alert = number WHERE batch = ? AND state = 'taken' AND planned = batch AND outcome IS NULL)"
+        with translated(self._where):
+            return bool(self._one(owed, batch))
 
     def _finish(self, number: int, state: str, now: float, why: str | None) -> None:
         self._database.execute("UPDATE alert SET state = ?, ended = ?, why = coalesce(?, why) WHERE number = ?", (state, now, why, number))
@@ -623,10 +503,3 @@ def translated(where: str) -> Iterator[None]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def check_number(name: str, value: object, lowest: float, highest: float) -> float:
-    """A number among the options of a source, or BadInput."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value <= highest:
-        raise BadInput(f"{name}: {value!r}: it must be a number from {lowest:g} to {highest:g}")
-    return value
