@@ -18,7 +18,7 @@ from tests.dev.say import ROOT, Report, Stop, complaint_of, follow
 from tests.dev.venvs import CORE_216, ENGINE_39, IMPORTER, RULEBOOK, TOOLS, Venv, ensure, require, said
 
 GROUPS = {"unit": ["tests/unit", "tests/execd"], "windows": ["tests/windows"], "lab": ["tests/integration"]}
-WORKERS = str(max(2, min(4, os.cpu_count() or 2)))
+WORKERS = str(max(2, min(4, (os.cpu_count() or 1) + 1)))
 """Processes that share the files of tests, each with a lab of its own; much of a test is waiting."""
 NO_TESTS = 5
 """pytest's exit code when nothing was selected."""
