@@ -10,20 +10,18 @@ import time
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import read_alerts
-from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem, shown
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, shown
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import moment_text
 from ansible_collections.riposte.active_response.plugins.module_utils.host.response import printable
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
+from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import full_path
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import listed
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.approvals import APPROVED, REJECTED, Waiting
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import LEAD, Lock
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import ANSWERED, FAILED
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
-from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {
     "spool": {"type": "str", "required": True},
@@ -38,42 +36,23 @@ LONGEST_WAIT = 3600
 LOOK_SECONDS = 0.2
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
+    OPTIONS = OPTIONS
 
-    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        _checked, options = self.validate_argument_spec(OPTIONS)
+    def answer(self, options: dict[str, Any], check: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
+        _check(options)
+        directory = full_path(options["spool"])
+        spool = Spool.open(directory, make=False)
         try:
-            answer = _answer(options, bool(self._task.check_mode))
-        except Problem as problem:
-            answer = {"failed": True, "msg": str(problem)}
-        return dict(untrusted({"changed": False, **answer}))
-
-
-def _answer(options: dict[str, Any], check: bool) -> dict[str, Any]:
-    _check(options)
-    directory = full_path(options["spool"])
-    spool = Spool.open(directory, make=False)
-    try:
-        said, wrong = _say(spool, options, check)
-        done = {each["alert_id"] for each in said if each["said"] == APPROVED}
-        warning = "" if check else audit.write(options["audit"] or "", [audit.approval(**each) for each in said])
-        unfinished = [] if check else _wait(spool, sorted(done), options["wait"])
-        answer = {
-            "changed": bool(said),
-            "said": said,
-            "waiting": [_waiting(each) for each in spool.waiting()],
-            "answers": [] if check else [answer for each in sorted(done) for answer in _answers(spool, each)],
-            "unfinished": unfinished,
-            "handing_out": _handing_out(directory),
-        }
-    finally:
-        spool.close()
-    failure = {"failed": True, "msg": listed("these were not approved or rejected, the others were", wrong)} if wrong else {}
-    return {**answer, **({"warnings": [warning]} if warning else {}), **failure}
+            said, wrong = _say(spool, options, check)
+            warning = "" if check else audit.write(options["audit"] or "", [audit.approval(**each) for each in said])
+            answer = {"changed": bool(said), "said": said, **_became(spool, [] if check else said, options["wait"])}
+            answer["waiting"] = [_waiting(each) for each in spool.waiting()]
+        finally:
+            spool.close()
+        answer["handing_out"] = _handing_out(directory)
+        failure = {"failed": True, "msg": listed("these were not approved or rejected, the others were", wrong)} if wrong else {}
+        return {**answer, **({"warnings": [warning]} if warning else {}), **failure}
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -109,6 +88,13 @@ def _say(spool: Spool, options: dict[str, Any], check: bool) -> tuple[list[dict[
 def _user() -> str:
     """Who is at the keyboard, also behind sudo."""
     return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+
+
+def _became(spool: Spool, said: list[dict[str, str]], seconds: int) -> dict[str, Any]:
+    """What became of the alerts that were approved, after so many seconds at most."""
+    done = sorted({each["alert_id"] for each in said if each["said"] == APPROVED})
+    unfinished = _wait(spool, done, seconds)
+    return {"unfinished": unfinished, "answers": [answer for each in done for answer in _answers(spool, each)]}
 
 
 def _wait(spool: Spool, alerts: list[str], seconds: int) -> list[str]:

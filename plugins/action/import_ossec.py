@@ -7,14 +7,12 @@ from __future__ import annotations
 import os
 from typing import Any, NamedTuple
 
-from ansible.plugins.action import ActionBase
-
-from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.convert import convert
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.read import Configuration, read_configuration
 from ansible_collections.riposte.active_response.plugins.module_utils.ossec.texts import is_sealed, texts
+from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path, replace_file, writing
-from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {
     "ossec_conf": {"type": "str", "required": True},
@@ -43,22 +41,15 @@ class _File(NamedTuple):
         return {"before": before, "after": after, "before_header": self.path, "after_header": self.path}
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
+    OPTIONS = OPTIONS
     _supports_diff = True
 
-    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        _checked, options = self.validate_argument_spec(OPTIONS)
-        try:
-            answer = _import(options, self._task.check_mode)
-        except Problem as problem:
-            answer = {"changed": False, "failed": True, "msg": str(problem)}
+    def answer(self, options: dict[str, Any], check: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
+        answer = _import(options, check)
         if not self._task.diff:
             answer.pop("diff", None)
-        return dict(untrusted(answer))
+        return answer
 
 
 def _import(options: dict[str, Any], check_mode: bool) -> dict[str, Any]:

@@ -13,15 +13,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.alert import Alert, read_alerts
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.breakers import HOUR, Earlier
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.plan import PENDING, Approval, Past, Plan, make_plan
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy
-from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem, shown
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, shown
 from ansible_collections.riposte.active_response.plugins.module_utils.host.lifetime import parse_moment
 from ansible_collections.riposte.active_response.plugins.plugin_utils import audit
+from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import listed, read_policy_file
 from ansible_collections.riposte.active_response.plugins.plugin_utils.raw_inventory import inventory_of
@@ -29,7 +28,6 @@ from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.appr
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.lease import at_work
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.records import Planned, Taken
 from ansible_collections.riposte.active_response.plugins.plugin_utils.spool.spool import Spool
-from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {
     "alerts": {"type": "str"},
@@ -46,25 +44,18 @@ TOGETHER = {"required_one_of": [SOURCES], "mutually_exclusive": [SOURCES, ("sinc
 LARGEST_ALERTS = 64 << 20
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _requires_connection = False
+class ActionModule(ControllerAction):
+    OPTIONS = OPTIONS
+    TOGETHER = TOGETHER
 
-    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        _checked, options = self.validate_argument_spec(OPTIONS, **TOGETHER)
-        if self._task.check_mode:
+    def answer(self, options: dict[str, Any], check: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
+        if check:
             options["audit"] = None
-        try:
-            if options["spool"] is None:
-                answer = _plan(options, task_vars or {})
-            elif self._task.check_mode:
-                raise BadInput("batch: it is handed out once, so it is not for check mode; give a file of alerts for that")
-            else:
-                answer = _plan_batch(options, task_vars or {})
-        except Problem as problem:
-            answer = {"failed": True, "msg": str(problem)}
-        return dict(untrusted({"changed": False, **answer}))
+        if options["spool"] is None:
+            return _plan(options, task_vars)
+        if check:
+            raise BadInput("batch: it is handed out once, so it is not for check mode; give a file of alerts for that")
+        return _plan_batch(options, task_vars)
 
 
 def _plan(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

@@ -7,18 +7,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.inventory import Inventory
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.policy import Policy
 from ansible_collections.riposte.active_response.plugins.module_utils.alert.rehearsal import Rehearsal, described
-from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput, Problem
+from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import BadInput
 from ansible_collections.riposte.active_response.plugins.module_utils.host.guard import GuardFile, parse_guard_file
 from ansible_collections.riposte.active_response.plugins.plugin_utils.alert_files import alert_files, is_spool, read_alert_file, spool_pieces
+from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_action import ControllerAction
 from ansible_collections.riposte.active_response.plugins.plugin_utils.controller_file import content_of, full_path, replace_file, writing
 from ansible_collections.riposte.active_response.plugins.plugin_utils.policy_file import NotYaml, examine_policy_file, listed
 from ansible_collections.riposte.active_response.plugins.plugin_utils.raw_inventory import inventory_of
-from ansible_collections.riposte.active_response.plugins.plugin_utils.untrusted import untrusted
 
 OPTIONS = {
     "policy": {"type": "str", "required": True},
@@ -31,21 +29,14 @@ LARGEST_GUARD = 4 << 20
 MOST_PROBLEMS = 100
 
 
-class ActionModule(ActionBase):
-    TRANSFERS_FILES = False
-    _requires_connection = False
-    _supports_check_mode = True
+class ActionModule(ControllerAction):
+    OPTIONS = OPTIONS
 
-    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        _checked, options = self.validate_argument_spec(OPTIONS)
-        try:
-            answer = _checked_policy(options, task_vars or {})
-            if options["report"] is not None and not self._task.check_mode:
-                _report(full_path(options["report"]), answer)
-        except Problem as problem:
-            answer = {"failed": True, "msg": str(problem), "errors": []}
-        return dict(untrusted({"changed": False, **answer}))
+    def answer(self, options: dict[str, Any], check: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
+        answer = _checked_policy(options, task_vars)
+        if options["report"] is not None and not check:
+            _report(full_path(options["report"]), answer)
+        return answer
 
 
 def _checked_policy(options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

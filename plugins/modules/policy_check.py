@@ -79,7 +79,7 @@ EXAMPLES = r"""
 RETURN = r"""
 errors:
   description: What is wrong with the policy, in the order of its lines.
-  returned: always
+  returned: when the policy could be read
   type: list
   elements: dict
   contains:
