@@ -146,14 +146,28 @@ def served(lab: Lab, host: Host) -> Host:
 # --- it comes, twice, and goes ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.on("bookworm", "trixie")
+@pytest.mark.on("trixie")
+def test_it_comes_and_goes_with_the_oldest_core_a_newer_debian_and_cron(lab: Lab, fresh_host: Host) -> None:
+    lay_agent(fresh_host)
+    module(lab, fresh_host, "ansible.builtin.command", argv=["true"])
+    before, around = tree(fresh_host), trace(fresh_host)
+    settings = {"core": "2.16", "riposte_agent_tick": "cron"}
+    assert deploy(lab, fresh_host, **settings)[-2:] == TAKE_OVER
+    assert links(fresh_host) == sorted(TAKEN)
+    assert riposte(fresh_host, "check").rc == 0
+    assert deploy(lab, fresh_host, **settings) == []
+    assert "Give Wazuh's own back" in deploy(lab, fresh_host, **settings, riposte_agent_state="absent")
+    shell(fresh_host, f"rm -r {NOTES}")
+    assert (tree(fresh_host), trace(fresh_host)) == (before, around)
+
+
 def test_wazuhs_tree_is_byte_identical_after_the_role_has_come_and_gone(lab: Lab, fresh_host: Host) -> None:
-    host, (core, tick) = fresh_host, {"bookworm": ("newest", "auto"), "trixie": ("2.16", "cron")}[fresh_host.suite]
+    host = fresh_host
     lay_agent(host)
     module(lab, host, "ansible.builtin.command", argv=["true"])  # what Ansible itself leaves is there before and after
 
     def run(*words: str, state: str = "present") -> list[str]:
-        return deploy(lab, host, *words, core=core, riposte_agent_tick=tick, riposte_agent_state=state)
+        return deploy(lab, host, *words, riposte_agent_state=state)
 
     upgraded = after_an_upgrade(host, *TAKEN[:2])
     before, around, own = tree(host), trace(host), facts(host, BIN, *TAKEN)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import random
 import re
 import zipfile
 from collections.abc import Iterator
@@ -25,8 +27,8 @@ PROTOCOL = 1
 USER = "mallory"
 
 
-def inject(host: Host, fault: str, backend: str, timeout: float = 170) -> dict[str, Any]:
-    """Copies the engine and the drivers to a host, as one archive, and lets them try a fault at every point."""
+def inject(host: Host, fault: str, backend: str, *some: int, timeout: float = 170) -> dict[str, Any]:
+    """Copies the engine and the drivers to a host, as one archive, and lets them try a fault at every point, or at some (first, every)."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for path in FAULTS.glob("*.py"):
@@ -34,7 +36,7 @@ def inject(host: Host, fault: str, backend: str, timeout: float = 170) -> dict[s
         for path in ENGINE.rglob("*.py"):
             archive.write(path, Path("engine", path.relative_to(ENGINE)))
     host.inside(["sh", "-c", "base64 -d > /root/faults.zip"], input=base64.b64encode(packed.getvalue()).decode())
-    done = host.inside([host.python, "/root/faults.zip", fault, backend], timeout=timeout)
+    done = host.inside([host.python, "/root/faults.zip", fault, backend, *map(str, some)], timeout=timeout)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
 
@@ -56,11 +58,15 @@ def ready(host: Host) -> Host:
 
 @pytest.mark.parametrize(("backend", "scenarios"), [("nftables", 9), ("ipset", 4), ("shadow", 8)])
 def test_killed_at_any_step_one_tick_later_all_is_as_before_or_as_asked(ready: Host, backend: str, scenarios: int) -> None:
-    """In force with an end and recorded so, or gone without a trace; no session of a locked account goes on."""
-    answer = inject(ready, "kills", backend)
+    """In force with an end and recorded so, or gone without a trace; no session of a locked account goes on.
+
+    There are some 620 points. A run takes a third of them, another one each time; RIPOSTE_FAULTS=all takes all.
+    """
+    first, every = (1, 1) if os.environ.get("RIPOSTE_FAULTS") == "all" else (random.SystemRandom().randint(1, 3), 3)
+    answer = inject(ready, "kills", backend, first, every)
     assert answer["wrong"] == []
     assert len(answer["points"]) == scenarios
-    assert all(number >= 12 for number in answer["points"].values()), answer["points"]
+    assert all(number >= 10 for number in answer["points"].values()), answer["points"]
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ from tests.integration.hostile import (
     texts,
     told,
 )
-from tests.lab import Host, Lab
+from tests.lab import Host, Lab, wait_for
 from tests.lab.lab import REPOSITORY, VENVS
 from tests.lab.rulebook import VENV, Rulebook
 
@@ -297,6 +297,8 @@ def test_those_that_are_posted_are_answered_by_batches(lab: Lab, web: list[Host]
         assert (reply.status, reply.json["received"], reply.json["refused"]) == (200, len(late), 0)
         assert received + len(late) == len(first)
         assert rulebook.settled(len(first), timeout=120) == {"answered": len(first)}
+        told = tmp_path / "audit.jsonl"  # a moment after the spool
+        wait_for(lambda: told.read_text().count('"state":"answered"') >= len(first), "the audit to tell each end")
         assert set(rulebook.outcomes()) == {"done", "unchanged"}
         assert rulebook.get("/health").json["problems"] == []
         assert rulebook.post(alerts[0].line).json["known"] == 1

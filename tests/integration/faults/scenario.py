@@ -277,12 +277,17 @@ def in_child(work: Callable[[], int]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def try_all(backend: str, scenarios: Sequence[Scenario], attempt: Callable[[Scenario, str, int], tuple[bool, list[str]]]) -> dict[str, Any]:
-    """Every scenario with a fault at its first point, its second, and so on until it has no more; each try in a process of its own."""
+def try_all(
+    backend: str, scenarios: Sequence[Scenario], attempt: Callable[[Scenario, str, int], tuple[bool, list[str]]], first: int = 1, every: int = 1
+) -> dict[str, Any]:
+    """Every scenario with a fault at its first point, its second, and so on until it has no more; each try in a process of its own.
+
+    first, every: only that point and each such step behind it.
+    """
     points: dict[str, int] = {}
     wrong: list[str] = []
     for scenario in scenarios:
-        for point in range(1, 200):
+        for point in range(first, 200, every):
             read, write = os.pipe()
 
             def work(write: int = write, scenario: Scenario = scenario, point: int = point) -> int:
