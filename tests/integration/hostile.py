@@ -447,6 +447,9 @@ class _List:
         self.four = {**four, "timestamp": self.moment}
         self.five = {**json.loads((SAMPLES / "wazuh5-ssh-brute-force.json").read_text()), "@timestamp": self.moment.replace("+0000", "Z")}
 
+    def _own_address(self) -> str:
+        return f"{OWN_ADDRESSES}{next(self._addresses)}"
+
     def all(self) -> Iterator[Hostile]:
         yield self._one("plain", self.four, BOTH)
         for name, base, fields in (("4", self.four, FOUR), ("5", self.five, FIVE)):
@@ -480,7 +483,7 @@ class _List:
     def _field(self, name: str, base: Mapping[str, Any], each: Field, value: object, says: str) -> Hostile:
         alert = put(base, each.place, value)
         if says == BOTH and each.place[-1] in ("description", "title"):
-            alert = put(alert, ("source", "ip") if "wazuh" in alert else ("data", "srcip"), f"{OWN_ADDRESSES}{next(self._addresses)}")
+            alert = put(alert, ("source", "ip") if "wazuh" in alert else ("data", "srcip"), self._own_address())
         made = self._one(f"{name} in {'.'.join(map(str, each.place))}", alert, says, each.why if says == NO_ALERT else "", own=each.place == ("id",))
         made = replace(made, alone=isinstance(value, str) and len(value) >= ROOMY)
         return replace(made, posted=NO_ALERT, posted_why="timestamp is ") if says != NO_ALERT and each.place[0] in ("timestamp", "@timestamp") else made
@@ -505,7 +508,7 @@ class _List:
             for text, says in ways.items():
                 alert = put(self.four, place, text)
                 if text == LONGEST_ID:
-                    alert = put(alert, ("data", "srcip"), f"{OWN_ADDRESSES}{next(self._addresses)}")
+                    alert = put(alert, ("data", "srcip"), self._own_address())
                 yield self._one(f"{text[:20]!a} ({len(text)}) in {path}", alert, says, f"{path} is ", own=place == ("id",))
         for text in HOST_PATTERNS:
             yield self._one(f"{text!a} as the only name of an agent", {**self.four, "agent": {"name": text}}, NOTHING)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,9 @@ def test_a_host_without_systemd_has_an_init_a_cron_and_a_sshd_all_the_same(lab: 
         host.power_cut()
         host.power_on()
 
+    def booted(times: int) -> bool:
+        return host.ssh("cat /root/cron", check=False).stdout.count("booted") == times
+
     try:
         host.put("/etc/cron.d/lab", "@reboot root echo booted >>/root/cron\n* * * * * root echo minute >>/root/cron\n")
         for boots, interrupt in enumerate((host.reboot, cut_and_start), start=1):
@@ -80,7 +84,7 @@ def test_a_host_without_systemd_has_an_init_a_cron_and_a_sshd_all_the_same(lab: 
             assert host.ssh("cat /proc/sys/kernel/random/boot_id").stdout != before
             assert host.inside(["nft", "list", "tables"]).stdout == ""
             assert attacker.can_connect(host.address6, 22)
-            host.wait_for(lambda boots=boots: host.ssh("cat /root/cron", check=False).stdout.count("booted") == boots, "cron's jobs of the boot")  # type: ignore[misc]
+            wait_for(partial(booted, boots), "cron's jobs of the boot")
         assert host.read("/proc/1/comm") == "init\n"
         assert host.ssh("command -v systemctl loginctl journalctl dbus-daemon", check=False).stdout == ""
         assert '"ansible_service_mgr": "sysvinit"' in lab.ansible("ansible", host.name, "-m", "setup", "-a", "filter=ansible_service_mgr", check=True).stdout

@@ -114,13 +114,14 @@ def test_who_comes_back_stays_longer_and_is_counted_once_an_attack(world: World)
 
 
 def test_offences_that_were_seen_elsewhere_count_when_they_are_more(world: World) -> None:
-    def seconds(offences: int, **more: str) -> float:
+    def seconds(offences: int) -> float:
         world.now += 2 * 86400
-        [each] = world.engine().respond([present("a", timeout="10m", repeated_offenders=["1h", "2h"], offences=offences, **more)]).results  # type: ignore[arg-type]
+        request = present("a", timeout="10m", repeated_offenders=["1h", "2h"], offences=offences, alert_id="x")
+        [each] = world.engine().respond([request]).results
         assert each.standing and each.standing.until
         return each.standing.until - each.standing.since
 
-    assert [seconds(0, alert_id="x"), seconds(2, alert_id="x"), seconds(1, alert_id="x"), seconds(0, alert_id="x")] == [600, 7200, 7200, 7200]
+    assert [seconds(offences) for offences in (0, 2, 1, 0)] == [600, 7200, 7200, 7200]
 
 
 @pytest.mark.parametrize("more", [{"timeout": None, "permanent": True, "repeated_offenders": ["1h"]}, {"repeated_offenders": ["1h", "10 parsecs"]}])
