@@ -146,8 +146,7 @@ class _Planner:
         self._plan.decisions.append(decision)
         for_whom = {PLANNED: self._plan.hosts, PENDING: self._plan.pending}.get(decision.outcome)
         if for_whom is not None:
-            for name in decision.hosts:
-                self._request(for_whom, name, alert, rule, response, decision.target)
+            self._request(for_whom, decision, alert, rule, response)
 
     def _decision(self, alert: Alert, rule: Rule, response: Response) -> Decision:
         nothing = Decision(alert.id, alert.rule_id, NOTHING, "", rule.name, response.response, mode=rule.mode)
@@ -210,19 +209,21 @@ class _Planner:
     def _nothing(self, alert: Alert, why: str) -> None:
         self._plan.decisions.append(Decision(alert.id, alert.rule_id, NOTHING, why))
 
-    def _request(self, for_whom: dict[str, list[dict[str, Any]]], host: str, alert: Alert, rule: Rule, response: Response, target: str) -> None:
+    def _request(self, for_whom: dict[str, list[dict[str, Any]]], decision: Decision, alert: Alert, rule: Rule, response: Response) -> None:
+        target = decision.target
         options = {**response.options, **self._moment(alert, rule, response, target)}
         offences = self._past.offences(response.response, target) if response.fleet else 0
         if offences:
             options["offences"] = offences
-        key = (id(for_whom), host, alert.id, response.response, repr(sorted(options.items())))
-        known = self._requests.get(key)
-        if known is not None:
-            known["targets"] += [target] if target not in known["targets"] else []
-            return
-        request = {"response": response.response, "targets": [target], **options, "reason": _reason(alert, rule, response), "alert_id": alert.id}
-        self._requests[key] = request
-        for_whom.setdefault(host, []).append(request)
+        key = (id(for_whom), alert.id, response.response, repr(sorted(options.items())))
+        wanted = {"response": response.response, **options, "reason": _reason(alert, rule, response), "alert_id": alert.id}
+        for host in decision.hosts:
+            known = self._requests.get((host, *key))
+            if known is not None:
+                known["targets"] += [target] if target not in known["targets"] else []
+                continue
+            self._requests[(host, *key)] = request = {**wanted, "targets": [target]}
+            for_whom.setdefault(host, []).append(request)
 
     def _moment(self, alert: Alert, rule: Rule, response: Response, target: str) -> dict[str, str]:
         """Where a timeout counts from, as an option."""

@@ -509,6 +509,18 @@ def test_offences_of_the_whole_fleet_go_to_the_host_where_the_policy_says_so() -
     ]
 
 
+def test_the_fleet_is_asked_once_for_an_attack_on_however_many_hosts() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def offences(response: str, target: str) -> int:
+        asked.append((response, target))
+        return 1
+
+    plan = make_plan([alert()], policy(drop("all", repeated_offenders=["1h"], offences="fleet")), Inventory(AGENTS, GROUPS), past=Past(offences=offences))
+    assert list(plan.hosts) == list(AGENTS)
+    assert asked == [("firewall_drop", "203.0.113.9")]
+
+
 def test_each_alert_may_have_a_moment_of_its_own() -> None:
     plan = make_plan(attackers(2), policy(), Inventory(AGENTS, GROUPS), since={"1": "1795492383"})
     assert [request.get("since") for request in plan.hosts["web1"]] == ["1795492383", None]

@@ -7,7 +7,6 @@ import base64
 import json
 import runpy
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -15,6 +14,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.integration.hostile import texts
 
 FILE = Path(__file__).parents[3] / ".venv/collections/ansible_collections/riposte/active_response/extensions/eda/plugins/event_filter/alert.py"
 LOADED = runpy.run_path(str(FILE))
@@ -40,18 +41,6 @@ def event(payload: object, **meta: object) -> dict[str, Any]:
 
 def decoded(made: dict[str, Any]) -> Any:
     return json.loads(base64.b64decode(made["alert_b64"], validate=True))
-
-
-def texts(value: object) -> Iterator[str]:
-    """Every text in a value, keys as well."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            yield from (*texts(name), *texts(each))
-    elif isinstance(value, list):
-        for each in value:
-            yield from texts(each)
 
 
 def check_harmless(made: list[dict[str, Any]]) -> None:
