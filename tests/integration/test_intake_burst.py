@@ -264,8 +264,9 @@ def prove(host: Host, answers: Mapping[Word, str], accepted: Mapping[str, float]
     assert sorted(row.target for row in standing) == sorted(wanted), host.name
     # failed: when the power went it was not in force yet
     assert {row.ended_by for row in rows if row.phase == "ended"} <= {"refused", "held", *(() if once else ("failed",))}, host.name
+    # at most once: where the run was killed after the host had acted, the next one's word is "unchanged"
     done = Counter(word.target for word, outcome in answers.items() if outcome == "done")
-    assert not once or max(done.values()) == 1, host.name
+    assert not once or set(done.values()) <= {1}, host.name
     assert len(wanted) >= BREAKER or "held" not in answers.values(), host.name
     for row in standing:
         assert answers[Word(row.alert_id, host.name, row.target)] in ("done", "unchanged"), row
