@@ -24,6 +24,7 @@ from ..kind import Capabilities, Seen
 from ..runner import Runner, find_program, run
 
 TABLE = "inet riposte"
+LISTINGS = 5
 _SET = re.compile(r"^\tset (v([46])_(\d+)) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
 _CHAIN = re.compile(r"^\tchain (\w+) \{\n(.*?)^\t\}", re.MULTILINE | re.DOTALL)
 _ELEMENT = re.compile(r"([0-9a-f:.]+)(?: timeout \w+ expires (\w+))?(?:,|\s\}|\n)")
@@ -54,6 +55,15 @@ class Nftables:
         return find_program("nft") is not None
 
     def read(self) -> dict[str, Seen]:
+        """While the kernel makes a set larger or smaller, a listing of it has some members twice and misses as many."""
+        for _attempt in range(LISTINGS):
+            if self._read():
+                return self._members
+        raise ToolError(f"nft: the kernel was rearranging table {TABLE} each of {LISTINGS} times it was listed: what is in force cannot be told")
+
+    def _read(self) -> bool:
+        """Whether the listing has each member once."""
+        self._members = {}
         now = time.time()  # before: nft asks the kernel first, then takes its time to print
         text = self._listing()
         self._there = bool(text)
@@ -61,10 +71,12 @@ class Nftables:
         self._sets = {found[1] for found in sets}
         chains = {found[1]: [line.strip().replace("== @", "@") for line in found[2].splitlines()] for found in _CHAIN.finditer(text)}
         self._whole = chains.items() >= _chains(self._sets).items() and "flags dormant" not in text
-        self._members = {}
+        listed = 0
         for found in sets:
-            self._members.update(_elements(text, found.span(4), int(found[2]), int(found[3]), now, self._whole))
-        return self._members
+            for target, seen in _elements(text, found.span(4), int(found[2]), int(found[3]), now, self._whole):
+                self._members[target] = seen
+                listed += 1
+        return listed == len(self._members)
 
     def _listing(self) -> str:
         done = self._runner([find_program("nft") or "nft", "list", "table", *TABLE.split()])
@@ -76,8 +88,7 @@ class Nftables:
         raise ToolError(f"nft: cannot list table {TABLE}: {said}")
 
     def change(self, put: Mapping[str, float | None], take: Sequence[str]) -> None:
-        gone = set(take)
-        left = not (self._members.keys() <= gone and put.keys() <= gone)
+        left = bool(put) or sum(target in self._members for target in take) < len(self._members)
         if left or self._there:
             lines = self._script(put, take) if left else (f"add table {TABLE}", f"delete table {TABLE}", "")
             run(self._runner, [find_program("nft") or "nft", "-f", "-"], "\n".join(lines))
@@ -93,11 +104,12 @@ class Nftables:
         sets = self._sets | {_set_name(target) for target in put}
         for name in sorted(sets):
             yield f"add set {TABLE} {name} {{ type ipv{name[1]}_addr; flags timeout; }}"
+        if self._whole and sets == self._sets:
+            return  # to say a chain again costs five times what an element does: the kernel waits until no packet is in it
         for chain, rules in _chains(sets).items():
             yield f"add chain {TABLE} {chain} {{ {rules[0]} }}"
-            if not self._whole or sets != self._sets:
-                yield f"flush chain {TABLE} {chain}"
-                yield from (f"add rule {TABLE} {chain} {rule}" for rule in rules[1:])
+            yield f"flush chain {TABLE} {chain}"
+            yield from (f"add rule {TABLE} {chain} {rule}" for rule in rules[1:])
 
     def _taken(self, targets: Iterable[str]) -> Iterator[str]:
         """Adding first makes the delete hold for a member that the kernel ended a moment ago."""
