@@ -21,6 +21,7 @@ class Apply:
     def __init__(self, state: State):
         self.state = state
         self.unread = False  # the change was made or tried, and the host could not be read back
+        self.off: set[str] = set()  # what the host does not show as wanted after the change
 
     def carry_out(self) -> None:
         put = {target: known.recorded_until for target, known in self.state.touched.items() if known.in_force and self._must_put(target, known)}
@@ -111,19 +112,15 @@ class Apply:
             try:
                 self.state.seen = self.state.backend.read()
             except ToolError as problem:
-                self.unread = True
+                self.unread, self.off = True, set(self.state.touched)
                 return f"{error or 'after the change the host could not be read back'}: {problem}"
-            if error or all(map(self._as_wanted, [*put, *take])):
+            self.off = {target for target, known in self.state.touched.items() if not self._as_wanted(target, known)}
+            if error or self.off.isdisjoint((*put, *take)):
                 return error
         return None
 
-    def _as_wanted(self, target: str) -> bool:
-        known, seen = self.state.touched.get(target), self.state.seen.get(target)
-        if known is None:
-            return True
-        if self.unread:
-            return False
-        return not self._differs(target, known) if known.in_force else seen is None
+    def _as_wanted(self, target: str, known: Known) -> bool:
+        return not self._differs(target, known) if known.in_force else target not in self.state.seen
 
     def _answer(self, intents: dict[str, Row], blocked: Mapping[str, str], error: str | None) -> None:
         outcomes = []
@@ -147,7 +144,7 @@ class Apply:
         before, now = self.state.rows.get(target), self.state.context.now
         if intent.phase == STANDING or self.unread:  # an intent left open is settled by the next run
             return intent
-        if self._as_wanted(target):
+        if target not in self.off:
             if intent.phase != REMOVING:
                 return intent._replace(phase=STANDING)
             due = before is not None and before.until is not None and before.until <= now
@@ -169,7 +166,7 @@ class Apply:
             return
         if target in blocked:
             item.outcome, item.message = FAILED, blocked[target]
-        elif not self._as_wanted(target):
+        elif target in self.off:
             item.outcome, item.message = FAILED, self._not_in_force(item, error)
         elif item.step.changed:
             item.outcome, item.changed, item.message = DONE, True, "" if item.state == "absent" else self._remark

@@ -14,8 +14,8 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import count
-from typing import Any, Callable, NamedTuple
+from itertools import chain, count, islice
+from typing import Any, Callable, NamedTuple, TypeVar
 
 from .conf import alone
 from .database import means_full, transaction
@@ -28,6 +28,7 @@ ADDING, CHANGING, STANDING, REMOVING, ENDED = "adding", "changing", "standing", 
 EXPIRED, RELEASED = "expired", "released"  # how a response that stood has ended
 KEPT_SECONDS = 90 * 86400
 KEPT_ROWS = 200_000
+LONGEST_STATEMENT = 900  # values; SQLite before 3.32 takes 999
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS response (
   id TEXT PRIMARY KEY,
@@ -79,6 +80,7 @@ class Row(NamedTuple):
 
 
 _COLUMNS = ", ".join(Row._fields)
+_Item = TypeVar("_Item")
 
 
 def new_id() -> str:
@@ -90,6 +92,13 @@ def new_ids() -> Iterator[str]:
     """For many rows: they count up from a random number, so that rows of one run lie side by side on disk; no slip of one digit makes one another."""
     first = int.from_bytes(os.urandom(6), "big")
     return (f"{number % (1 << 48):012x}" for number in count(first, 1_000_003))
+
+
+def _parts(items: Iterable[_Item], values: int) -> Iterator[list[_Item]]:
+    """As many at a time as one statement may have values of."""
+    left = iter(items)
+    while part := list(islice(left, LONGEST_STATEMENT // values)):
+        yield part
 
 
 class Ledger:
@@ -186,14 +195,21 @@ class Ledger:
 
     def write(self, new: Iterable[Row] = (), changed: Iterable[Row] = ()) -> None:
         """Adds new rows and brings known ones (by id) to their phase, backend, end and outcome, in one transaction."""
-        update = "UPDATE response SET phase = ?, backend = ?, until = ?, ended = ?, ended_by = ? WHERE id = ?"
+        alike: dict[tuple[object, ...], list[str]] = {}  # of 10,000 most become the same: one statement for many takes half the time
+        for row in changed:
+            alike.setdefault((row.phase, row.backend, row.until, row.ended, row.ended_by), []).append(row.id)
         with self._transaction():
-            self._database.executemany(update, ((row.phase, row.backend, row.until, row.ended, row.ended_by, row.id) for row in changed))
+            for outcome, ids in alike.items():
+                for part in _parts(ids, 1):
+                    marks = ", ".join("?" * len(part))
+                    update = f"UPDATE response SET phase = ?, backend = ?, until = ?, ended = ?, ended_by = ? WHERE id IN ({marks})"
+                    self._database.execute(update, (*outcome, *part))
             self._insert(new)
 
     def _insert(self, rows: Iterable[Row]) -> None:
-        marks = ", ".join("?" * len(Row._fields))
-        self._database.executemany(f"INSERT INTO response ({_COLUMNS}) VALUES ({marks})", rows)
+        marks = f"({', '.join('?' * len(Row._fields))})"
+        for part in _parts(rows, len(Row._fields)):
+            self._database.execute(f"INSERT INTO response ({_COLUMNS}) VALUES {', '.join([marks] * len(part))}", tuple(chain.from_iterable(part)))
 
     def adopt(self, rows: Iterable[Row]) -> None:
         """Records what stood on the host before this ledger, and that this is done."""

@@ -17,7 +17,7 @@ from .guard import Guard, Refused
 from .kind import Kind, kind_of
 from .ledger import ENDED, EXPIRED, STANDING, Row
 from .lifetime import Lifetime
-from .plan import GONE, Step, plan_absent, plan_keep, plan_present, standing
+from .plan import GONE, Known, Step, plan_absent, plan_keep, plan_present, standing
 from .response import DONE, FAILED, HELD, REFUSED, UNCHANGED, Request, Result, Standing, result
 from .settle import settle
 
@@ -156,7 +156,7 @@ class Run:
     def _plan_target(self, request: Request, item: Result, lifetime: Lifetime | None, guard: Guard | None) -> None:
         known = self.state.known(item.target)
         if lifetime is None or guard is None:
-            self._take_step(item, plan_absent(known, self.context.now))
+            self._take_step(item, plan_absent(known, self.context.now), known)
             return
         try:
             guard.check(item.target)
@@ -179,12 +179,12 @@ class Run:
         if held:
             self._note(request, item, HELD, held)
             return
-        self._take_step(item, step)
+        self._take_step(item, step, known)
 
-    def _take_step(self, item: Result, step: Step) -> None:
+    def _take_step(self, item: Result, step: Step, known: Known) -> None:
         item.step = step
         self.state.steps.append(item)
-        item.stood = step.action == "remove" or self.state.known(item.target).in_force
+        item.stood = step.action == "remove" or known.in_force
         if step.action == "remove":
             self.state.touched[item.target] = GONE
         elif step.changed or (item.state == "present" and item.target not in self.state.rows):
@@ -221,7 +221,8 @@ class Run:
         if row is None:
             state.found[target] = context.adopted(state.kind.name, state.backend.name, target, state.seen[target].until)
             return
-        step = plan_keep(state.known(target), context.now, state.backend.capabilities.longest)
+        known = state.known(target)
+        step = plan_keep(known, context.now, state.backend.capabilities.longest)
         if not step.changed:
             return
         item = result(request, target, UNCHANGED)
@@ -229,7 +230,7 @@ class Run:
         answer.append(item)
         obstacle = self._obstacle(target, row) if step.action == "restore" else None
         if obstacle is None:
-            self._take_step(item, step)
+            self._take_step(item, step, known)
             return
         item.outcome, item.message, for_good = obstacle
         if for_good:
