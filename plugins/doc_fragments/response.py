@@ -89,9 +89,9 @@ options:
     default: 0
   returned:
     description:
-      - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be; RV(summary) counts all.
-        Ansible takes its time with every value of a long result.
+      - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be, V(failures) also those that were done;
+        RV(summary) counts all. Ansible takes its time with every value of a long result.
     type: str
-    choices: [all, changed]
+    choices: [all, changed, failures]
     default: all
 """

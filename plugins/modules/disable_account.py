@@ -57,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 responses:
-  description: One entry a target, in the order given; with O(returned=changed) without those that were found as they should be.
+  description: One entry a target, in the order given; O(returned) says which.
   returned: always
   type: list
   elements: dict

@@ -113,9 +113,9 @@ options:
     default: []
   returned:
     description:
-      - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be.
+      - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be, V(failures) also those that were done.
     type: str
-    choices: [all, changed]
+    choices: [all, changed, failures]
     default: all
   spool:
     description:
@@ -156,7 +156,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 responses:
-  description: One entry a target, in the order given; with O(returned=changed) without those that were found as they should be.
+  description: One entry a target, in the order given; O(returned) says which.
   returned: always
   type: list
   elements: dict

@@ -41,9 +41,12 @@ AFTER = """
 
 @pytest.fixture(scope="module")
 def web1(lab: Lab) -> Iterator[Host]:
-    """A host with the account that the examples name, the tick that a lock with an end needs, and a Wazuh manager's tree."""
+    """A host with the account that the examples name, the tick that a lock with an end needs, a Wazuh manager's tree, and a file beside the plays."""
     host = lab.add_host("web1")
     lay_manager(host)
+    plays = lab.directory / "plays"
+    plays.mkdir(exist_ok=True)
+    (plays / "blocklist.txt").write_text("203.0.113.9\n198.51.100.0/24\n")
     host.ssh("useradd -m -s /bin/bash mallory && echo mallory:geheim | chpasswd")
     installed = play(lab, "- hosts: [web1]\n  roles: [riposte.active_response.agent]\n")
     assert not [each for each in installed["web1"] if each["failed"]], installed

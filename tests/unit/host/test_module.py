@@ -237,9 +237,10 @@ def test_long_answer_is_the_same_as_a_short_one(make: Make, capsys: pytest.Captu
     assert answer["diff"]["after"].count("\n") == len(results) - fails
 
 
-def test_what_was_found_as_it_should_be_can_be_left_out(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("which, told", [("all", [DONE, UNCHANGED, REFUSED, FAILED]), ("changed", [DONE, REFUSED, FAILED]), ("failures", [REFUSED, FAILED])])
+def test_an_answer_tells_what_was_asked_for_and_counts_all(make: Make, capsys: pytest.CaptureFixture[str], which: str, told: list[str]) -> None:
     with pytest.raises(SystemExit):
-        leave(make(returned="changed"), Report([result(each) for each in (DONE, UNCHANGED, REFUSED, FAILED)]), DIRECT)
+        leave(make(returned=which), Report([result(each) for each in (DONE, UNCHANGED, REFUSED, FAILED)]), DIRECT)
     answer = json.loads(capsys.readouterr().out)
-    assert [each["outcome"] for each in answer["responses"]] == [DONE, REFUSED, FAILED]
+    assert [each["outcome"] for each in answer["responses"]] == told
     assert answer["summary"] == {"done": 1, "unchanged": 1, "refused": 1, "held": 0, "failed": 1}
