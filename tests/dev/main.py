@@ -18,6 +18,8 @@ from tests.dev.say import ROOT, Report, Stop, complaint_of, follow
 from tests.dev.venvs import CORE_216, ENGINE_39, IMPORTER, RULEBOOK, TOOLS, Venv, ensure, require, said
 
 GROUPS = {"unit": ["tests/unit", "tests/execd"], "windows": ["tests/windows"], "lab": ["tests/integration"]}
+CORELESS = ("dev", "program", "sender")
+"""Folders of tests/unit whose subjects never meet ansible-core: run on the newest only."""
 WORKERS = str(max(2, min(4, (os.cpu_count() or 1) + 1)))
 """Processes that share the files of tests, each with a lab of its own; much of a test is waiting."""
 NO_TESTS = 5
@@ -142,7 +144,8 @@ def _test(args: argparse.Namespace, rest: list[str]) -> int:
         checks.quick(report)
     selected = False
     if "unit" in groups:
-        selected |= _pytest(report, "unit tests, oldest ansible-core", CORE_216, GROUPS["unit"], ["-q", "-p", "no:cacheprovider", *whole, *options])
+        oldest = ["-q", "-p", "no:cacheprovider", *(f"--ignore=tests/unit/{folder}" for folder in CORELESS)]
+        selected |= _pytest(report, "unit tests, oldest ansible-core", CORE_216, ["tests/unit"], [*oldest, *whole, *options])
         selected |= _engine_tests(report, [*whole, *options])
     name = " ".join(groups) if args.group else "all tests, newest ansible-core"
     # Last, in one process: its closing line is what a reader, and CI, looks for.

@@ -324,7 +324,6 @@ TOOLS = ("nft", "ipset", "iptables-save", "iptables-restore", "ip6tables-save", 
 
 def test_ten_thousand_addresses_cost_a_handful_of_processes(wall: Ground) -> None:
     """Not 10,000: block, block again, release, by Ansible on nftables."""
-    attacker.add_address(ATTACKER)
     many = [ATTACKER, *(f"45.{number >> 8 & 255}.{number & 255}.7" for number in range(9_999))]
     wall.stand_in("nft", COUNTING.format(tool="nft"))
     started = task("ansible.builtin.command", argv=["sh", "-c", "cat /run/started; rm /run/started"])

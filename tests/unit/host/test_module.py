@@ -237,7 +237,9 @@ def test_long_answer_is_the_same_as_a_short_one(make: Make, capsys: pytest.Captu
     assert answer["diff"]["after"].count("\n") == len(results) - fails
 
 
-@pytest.mark.parametrize("which, told", [("all", [DONE, UNCHANGED, REFUSED, FAILED]), ("changed", [DONE, REFUSED, FAILED]), ("failures", [REFUSED, FAILED])])
+@pytest.mark.parametrize(
+    ("which", "told"), [("all", [DONE, UNCHANGED, REFUSED, FAILED]), ("changed", [DONE, REFUSED, FAILED]), ("failures", [REFUSED, FAILED])]
+)
 def test_an_answer_tells_what_was_asked_for_and_counts_all(make: Make, capsys: pytest.CaptureFixture[str], which: str, told: list[str]) -> None:
     with pytest.raises(SystemExit):
         leave(make(returned=which), Report([result(each) for each in (DONE, UNCHANGED, REFUSED, FAILED)]), DIRECT)

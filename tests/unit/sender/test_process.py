@@ -50,6 +50,7 @@ def test_a_second_one_does_not_start(place: Place) -> None:
     assert place.start().wait(10) == 1
     assert "another riposte-sender has it" in said(place)
     assert place.start("--daemon").wait(10) == 0
+    until(lambda: not daemons(place))  # what went to the background has ended too
     assert first.poll() is None
     first.kill()
     first.wait()
