@@ -93,9 +93,9 @@ class Bench:
         return statistics.median(each - other for each, other in zip(self._taken[name], self._taken[base]))
 
     def table(self) -> None:
-        print(f"\n{'what':<64}{'median s':>10}{'/ ping':>9}   range")
+        print(f"\n{'what':<72}{'median s':>10}{'/ ping':>9}   range")
         for name, taken in self._taken.items():
-            print(f"{name:<64}{statistics.median(taken):>10.2f}{self.ratio(name):>9.2f}   {min(taken):.2f} - {max(taken):.2f}")
+            print(f"{name:<72}{statistics.median(taken):>10.2f}{self.ratio(name):>9.2f}   {min(taken):.2f} - {max(taken):.2f}")
 
 
 def addresses(count: int) -> list[str]:

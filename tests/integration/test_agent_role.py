@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -185,10 +186,8 @@ def test_a_flushed_block_comes_back_with_the_rest_of_its_time(lab: Lab, clean: H
     module(lab, clean, "firewall_drop", targets=BLOCKED, timeout="10m", since=str(int(time.time()) - 300), backend=backend)
     clean.inside(["sh", "-c", flush])
     assert seconds_left(clean, BLOCKED[0]) is None
-    clean.wait_for(lambda: seconds_left(clean, BLOCKED[0]), f"{BLOCKED[0]} to be blocked again", timeout=TICK)
-    for address in BLOCKED:
-        left = seconds_left(clean, address)
-        assert left is not None
+    for address in BLOCKED:  # one after the other: ipset has no transaction
+        left = clean.wait_for(partial(seconds_left, clean, address), f"{address} to be blocked again", timeout=TICK)
         assert 300 - TICK <= left <= 301
     assert riposte(clean, "check").rc == 0
 
