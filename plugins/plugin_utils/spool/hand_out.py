@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ...module_utils.host.errors import Problem
 from .. import audit
@@ -31,6 +32,7 @@ QUIET_SECONDS = 60.0  # for a run that owes words and in which nobody is at work
 LOOK_SECONDS = 1.0
 LONGEST_REST = 60.0
 LOG = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -66,7 +68,7 @@ class HandOut:
             while not lead.try_alone():
                 await asyncio.sleep(0.5)  # another rulebook hands out; this one only accepts, and follows when that one is gone
             self.state.leading = True
-            spool = await asyncio.to_thread(Spool.open, self._directory)
+            spool = await _in_thread(Spool.open, self._directory)
             try:
                 await self._work(spool, work)
             finally:
@@ -91,7 +93,7 @@ class HandOut:
 
     async def _next(self, spool: Spool, work: Lock) -> None:
         self._news.clear()
-        batch = await asyncio.to_thread(spool.take, time.time(), self._most)
+        batch = await _in_thread(spool.take, time.time(), self._most)
         await self._tell(spool)
         if batch is None:
             await self._news_or(1.0)  # what another rulebook accepted is seen by looking
@@ -171,7 +173,7 @@ class HandOut:
                 end = time.monotonic() + LEFTOVER_SECONDS
             await asyncio.sleep(0.02)
         try:
-            closed = await asyncio.to_thread(spool.end, batch, time.time(), self._pause, counted, how)
+            closed = await _in_thread(spool.end, batch, time.time(), self._pause, counted, how)
         finally:
             work.free()
         await self._tell(spool)
@@ -186,6 +188,15 @@ class HandOut:
         problem = await asyncio.to_thread(audit.write, self._audited, [audit.ended(*each) for each in ends]) if ends else ""
         if problem:
             LOG.warning("%s", problem)
+
+
+async def _in_thread(work: Callable[..., _Result], *args: object) -> _Result:
+    """As asyncio.to_thread, but a caller who is cancelled goes on only when the thread has ended: he closes what it uses, and SQLite would crash."""
+    task = asyncio.ensure_future(asyncio.to_thread(work, *args))
+    try:
+        return await asyncio.shield(task)
+    finally:
+        await asyncio.wait([task])
 
 
 def _idle(spool: Spool, work: Lock, batch: int) -> bool:

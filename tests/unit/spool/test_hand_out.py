@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -224,6 +225,40 @@ def test_a_run_that_waits_for_a_killed_worker_is_ended_and_one_that_is_at_work_i
         go(lambda: World(tmp_path, run), script)
     finally:
         playbook.kill()
+
+
+def test_who_is_cancelled_closes_the_spool_when_no_thread_is_in_it_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when ansible-rulebook is stopped: SQLite crashes the process that closes what a query runs on."""
+    seen: list[str] = []
+    inside, go_on = threading.Event(), threading.Event()
+    close = Spool.close
+
+    def slow(_spool: Spool, _now: float, _most: int) -> None:
+        inside.set()
+        assert go_on.wait(10)
+        seen.append("looked")
+
+    def closing(spool: Spool) -> None:
+        seen.append("closed")
+        close(spool)
+
+    monkeypatch.setattr(Spool, "take", slow)
+    monkeypatch.setattr(Spool, "close", closing)
+
+    async def play() -> None:
+        work = asyncio.create_task(World(tmp_path, plan_and_answer).hand_out.work())
+        assert await asyncio.to_thread(inside.wait, 10)
+        work.cancel()
+        await asyncio.wait([work], timeout=0.3)  # nothing may happen in this time
+        assert seen == []
+        go_on.set()
+        await asyncio.gather(work, return_exceptions=True)
+
+    try:
+        asyncio.run(play())
+    finally:
+        go_on.set()
+    assert seen == ["looked", "closed"]
 
 
 def test_what_a_service_that_died_had_handed_out_is_handed_out_again(tmp_path: Path) -> None:
