@@ -121,8 +121,9 @@ def main() -> None:
 
 def compare(bench: Bench, host: Host, most: int) -> None:
     many = min(most, 10_000)
-    steps = [Step(PING, bench.play("ansible.builtin.ping:")), *_addresses(bench, 1), *_addresses(bench, 100)]
-    bench.rounds(ROUNDS, [*steps, *_addresses(bench, many), *_addresses(bench, many, brief=True), *_floors(bench, host, many)])
+    whole = [step for count in sorted({1, min(most, 100), many}) for step in _addresses(bench, count)]
+    ping = Step(PING, bench.play("ansible.builtin.ping:"))
+    bench.rounds(ROUNDS, [ping, *whole, *_addresses(bench, many, brief=True), *_floors(bench, host, many)])
     if most > many:
         bench.rounds(1, [*_addresses(bench, most), *_addresses(bench, most, brief=True)])
     bench.rounds(1, [Step("100 addresses, ansible.builtin.iptables in a loop", bench.play(LOOP, t=addresses(100)))])
