@@ -295,9 +295,20 @@ def test_a_failure_inside_leaves_nothing() -> None:
     assert leftovers(lab.prefix) == []
 
 
-def _lab_by_hand() -> tuple[subprocess.Popen[str], str]:
-    """`python -m tests.lab up` once it is up, and its prefix."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.lab", "up"], cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+@contextlib.contextmanager
+def _lab_by_hand() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`python -m tests.lab up` once it is up, and its prefix. It hears SIGINT also where a shell started the tests in its background; it never stays."""
+    argv = ["env", "--default-signal=INT", sys.executable, "-m", "tests.lab", "up"]
+    process = subprocess.Popen(argv, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process, _prefix(process)
+    finally:
+        process.kill()
+        process.wait()
+        instance.sweep()
+
+
+def _prefix(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     said = ""
     while "stays up" not in said:
@@ -306,22 +317,21 @@ def _lab_by_hand() -> tuple[subprocess.Popen[str], str]:
         said += line
     prefix = re.search(r"rl[0-9a-f]{6}", said)
     assert prefix, said
-    return process, prefix[0]
+    return prefix[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_takes_the_lab_down(number: signal.Signals) -> None:
-    process, prefix = _lab_by_hand()
-    assert leftovers(prefix)
-    process.send_signal(number)
-    assert process.wait(timeout=30) == 0
-    assert leftovers(prefix) == []
+    with _lab_by_hand() as (process, prefix):
+        assert leftovers(prefix)
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 0
+        assert leftovers(prefix) == []
 
 
 def test_sweep_takes_down_a_lab_whose_owner_was_killed_and_no_other() -> None:
-    with Lab() as living:
+    with Lab() as living, _lab_by_hand() as (process, prefix):
         web1 = living.add_host("web1")
-        process, prefix = _lab_by_hand()
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert [leftover for leftover in leftovers(prefix) if leftover.startswith(str(NETNS))], "there must be something to sweep"
