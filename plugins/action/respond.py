@@ -40,6 +40,8 @@ class ActionModule(ActionBase):
             if book is not None:
                 raise AnsibleActionFail("respond: a batch is not for async nor for check mode; nothing was done here")
             path = None
+        if (book is not None or path) and args.get("returned") not in (None, "all"):
+            raise AnsibleActionFail("respond: returned: what goes into spool or audit must be returned whole; nothing was done here")
         if book is None and not path:
             result.update(self._execute_module(MODULE, args, task_vars=task_vars, wrap_async=self._task.async_val))
             return result

@@ -114,6 +114,7 @@ options:
   returned:
     description:
       - Which entries RV(responses) has. V(changed) leaves out those that were found as they should be, V(failures) also those that were done.
+        With O(spool) or O(audit) it must be V(all).
     type: str
     choices: [all, changed, failures]
     default: all

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.modules import module
 from tests.lab import Host, Lab
 from tests.lab.system import Completed
 
@@ -209,6 +210,18 @@ def test_a_plan_reads_agent_ids_wherever_the_inventory_has_them(lab: Lab, tmp_pa
     found = {decision["alert_id"]: decision["hosts"] for decision in plan["decisions"]}
     assert found == {"001": ["web1"], "003": ["web3"], "005": ["web5"], "007": ["web7"], "010": ["web2"], "012": []}
     assert sorted(problem.split(":")[0] for problem in plan["problems"]) == ["host web4", "host web6"]
+
+
+@BOTH
+@pytest.mark.parametrize("returned", ["changed", "failures"])
+def test_what_is_recorded_must_be_returned_whole(lab: Lab, hosts: list[Host], tmp_path: Path, core: str, returned: str) -> None:
+    """What a short answer leaves out would be recorded as unanswered."""
+    responses = [{"response": "firewall_drop", "targets": [ATTACKER], "timeout": "10m"}]
+    call = {"responses": responses, "audit": str(tmp_path / "audit.jsonl"), "returned": returned}
+    done = module(lab, hosts[0], "respond", core=core, **call)
+    assert done["failed"] and "returned: what goes into spool or audit must be returned whole; nothing was done here" in done["msg"]
+    assert ATTACKER not in hosts[0].inside(["nft", "list", "ruleset"]).stdout
+    assert not (tmp_path / "audit.jsonl").exists()
 
 
 @BOTH
