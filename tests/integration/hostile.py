@@ -50,7 +50,7 @@ RESPONSES = {"firewall_drop": (BOTH, BLOCK), "disable_account": (BOTH, LOCK)}
 LONGEST_ID = "a" * 128
 ROOMY = 200_000  # characters of a field that is huge and within all limits
 TOO_LONG = (1 << 20) + 1
-EVALUATED = ("sungaloud", "canary-42", "<class '", "<built-in")
+EVALUATED = ("sungaloud", "canary sum-42", "<class '", "<built-in")
 
 Place = tuple[Any, ...]
 
@@ -199,7 +199,7 @@ WHERE_READ: Mapping[str, Callable[[Canaries], str]] = {
     "absolute path": lambda canaries: canaries.path(),
     "path of cron": lambda canaries: f"../../../../etc/cron.d/{canaries.name}",
     "path in Windows": lambda _canaries: "\\\\?\\C:\\Windows\\..\\x:stream",
-    "environment": lambda _canaries: "$HOME ${PATH} %PATH% ~root canary-$((20+22))",
+    "environment": lambda _canaries: "$HOME ${PATH} %PATH% ~root canary sum-$((20+22))",
     "lookup of Log4j": lambda _canaries: "${jndi:ldap://127.0.0.1:1/x}${env:HOME}",
     "page": lambda _canaries: "<script>alert(1)</script><!--]]>",
     "cell": lambda _canaries: "=cmd|' /c calc'!A0\t,\"",

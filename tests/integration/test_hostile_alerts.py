@@ -349,8 +349,8 @@ def posted(rulebook: Rulebook, message: Sequence[Hostile]) -> int:
 def test_the_canaries_sing_when_they_are_evaluated(lab: Lab, canaries: Canaries, tmp_path: Path, core: str) -> None:
     (tmp_path / "trap.yml").write_text(TRAP)
     trusted = {"vouched_for": canaries.template(), "statement": canaries.statement(), "word": "{{ 'sung' ~ 'aloud' }}"}
-    command = "echo canary-$((20+22)) " + canaries.shell().replace("'", "")
+    command = "echo canary sum-$((20+22)) " + canaries.shell().replace("'", "")
     (tmp_path / "vars.json").write_text(json.dumps({**trusted, "command": command, "path": f"../../../../../..{canaries.path()}"}))
     run = lab.ansible("ansible-playbook", "trap.yml", "-v", "-e", "@vars.json", core=core, cwd=tmp_path)
     assert sorted(canaries.sung()) == [f"{canaries.stem}-{number}" for number in (1, 2, 3, 4)]
-    assert evaluated(run.stdout)[:2] == ["sungaloud", "canary-42"]
+    assert evaluated(run.stdout)[:2] == ["sungaloud", "canary sum-42"]
