@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import codecs
 import gc
+import io
 import json
 import os
 import signal
@@ -21,7 +23,7 @@ from .host.response import DONE, FAILED, HELD, REFUSED, UNCHANGED, Report, Reque
 from .host.runner import Completed
 
 SHOWN = 10
-MUCH, PAUSE = 8192, 0.002  # bytes; seconds, in which nft fills half a pipe
+MUCH, PAUSE = 8192, 0.002  # characters; seconds, in which nft fills half a pipe
 STREAMED = 1000  # results from which on the answer is written piece by piece
 
 
@@ -105,25 +107,25 @@ class _Output:
 
     def __init__(self, pipe: Any):
         self._pipe = pipe
-        self._taken = bytearray()
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._taken = io.StringIO()
 
     def fileno(self) -> int:
         return int(self._pipe.fileno())
 
     def read(self, size: int) -> bytes | None:
         """What there is, of which the caller sees a sign only."""
-        if len(self._taken) > MUCH:
+        if self._taken.tell() > MUCH:
             time.sleep(PAUSE)
         piece: bytes | None = self._pipe.read(size)
-        if piece:
-            self._taken += piece
+        self._taken.write(self._decode(piece or b"", final=piece == b""))
         return piece and b"."
 
     def close(self) -> None:
         self._pipe.close()
 
     def text(self) -> str:
-        return self._taken.decode("utf-8", "replace")
+        return self._taken.getvalue()
 
 
 def engine(module: AnsibleModule) -> Engine:
@@ -181,6 +183,6 @@ def _diff(results: Sequence[Result]) -> dict[str, str]:
 
 
 def _line(each: Result, side: str) -> str:
-    before = "present" if each.stood else "absent"
+    before = "present" if each.step.stood else "absent"
     after = f"present {each.term}".rstrip() if each.state == "present" else "absent"
     return f"{each.response} {each.target}: {before if side == 'before' else after}\n"

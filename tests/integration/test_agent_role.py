@@ -23,14 +23,14 @@ PASSWORD = "correct horse"
 TICK = 35  # seconds within which the timer has come round
 
 # All files with type, mode, owner and link target, the content of those that are kept, every rule, and systemd's own view. Left out: what the running
-# system and Ansible's visit write by themselves.
+# system and Ansible's visit write by themselves, and whether a tick is at work just now.
 TRACE = r"""
 find / /run -xdev \( -path /root/.ansible -o -path /run/log -o -path /run/systemd -o -path /run/user -o -path /var/log \) -prune \
     -o -printf '%p %y %m %U:%G %l\n' | sort
 find /etc /usr/local /var/lib /boot -xdev -type f -print0 | sort -z | xargs -0 sha256sum
 nft list ruleset
 systemctl list-unit-files --no-legend
-systemctl list-units --all --no-legend --plain 'riposte*'
+systemctl list-units --all --no-legend --plain 'riposte*' | awk '{ print $1, $2, ($1 ~ /timer/) ? $3 : "" }'
 """
 
 

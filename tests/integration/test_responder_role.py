@@ -52,7 +52,7 @@ find / /run -xdev \( -path /root/.ansible -o -path /run/log -o -path /run/system
     -o -printf '%p %y %m %U:%G %l\n' | sort
 find /etc /usr/local /var/lib -xdev -type f ! -name '*-' -print0 | sort -z | xargs -0 sha256sum
 systemctl list-unit-files --no-legend
-systemctl list-units --all --no-legend --plain 'riposte*'
+systemctl list-units --all --no-legend --plain 'riposte*' | tr -s ' '
 """
 
 

@@ -37,8 +37,9 @@ class Apply:
         for target in blocked:
             put.pop(target, None)
         take = [target for target in take if target not in blocked]
-        error = self._apply(put, take)
-        del put, take  # 100,000 of them are not kept beside the answers
+        names = list(put)
+        del put  # 100,000 ends are not kept beside what is read back
+        error = self._apply(names, take)
         self._answer(intents, blocked, error)
 
     def _tidy(self) -> None:
@@ -99,14 +100,14 @@ class Apply:
             return before is None or same_end(before.until, row.until, now)
         return row.until is not None and self.state.backend.capabilities.keeps(row.until, now)
 
-    def _apply(self, put: Mapping[str, float | None], take: Sequence[str]) -> str | None:
+    def _apply(self, put: Sequence[str], take: Sequence[str]) -> str | None:
         """Changes the host and reads it back; once more when somebody undid it in between. The tool's words when it failed."""
         if not (put or take):
             return None
         error = None
         for _attempt in (1, 2):
             try:
-                self.state.backend.change(put, take)
+                self.state.backend.change({target: self.state.touched[target].recorded_until for target in put}, take)
             except ToolError as problem:
                 error = str(problem)
             try:
@@ -159,7 +160,7 @@ class Apply:
         target = item.target
         seen = self.state.seen.get(target)
         if row and (row.phase != ENDED or item.step.action == "remove"):
-            item.standing = row if row.phase != ENDED else Standing(row.id, row.since, self.state.context.now)
+            item.standing = row
         item.in_force = None if self.unread else self.state.backend.detail(target, seen)
         item.persisted = self.state.context.persisted
         if self._superseded(item):
@@ -169,7 +170,7 @@ class Apply:
         elif target in self.off:
             item.outcome, item.message = FAILED, self._not_in_force(item, error)
         elif item.step.changed:
-            item.outcome, item.changed, item.message = DONE, True, "" if item.state == "absent" else self._remark
+            item.outcome, item.message = DONE, "" if item.state == "absent" else self._remark
         elif row:
             item.message = self._answered_before(item.request, row)
 
@@ -207,6 +208,6 @@ class Apply:
             if self._superseded(item):
                 continue
             if item.step.changed:
-                item.outcome, item.changed = DONE, True
+                item.outcome = DONE
             if row or item.state == "present":
                 item.standing = Standing(row.id if row else None, row.since if row else self.state.context.now, item.step.until)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, count, islice
+from sys import intern
 from typing import Any, Callable, NamedTuple, TypeVar
 
 from .conf import alone
@@ -70,6 +71,11 @@ class Row(NamedTuple):
     ended: float | None = None
     ended_by: str | None = None
     message: str = ""
+
+    @property
+    def end(self) -> float | None:
+        """When it ended, or is to."""
+        return self.until if self.ended is None else self.ended
 
     def as_dict(self) -> dict[str, Any]:
         """The row for people and programs: moments as text."""
@@ -153,7 +159,8 @@ class Ledger:
         query = "SELECT id, target, backend, phase, since, until, '', alert_id, origin, override FROM response WHERE phase != 'ended' AND response = ?"
         shared: Callable[[Any, Any], Any] = dict[Any, Any]().setdefault  # what rows have in common is one object
         with _translated():
-            return {target: Row(identity, response, target, *map(shared, rest, rest)) for identity, target, *rest in self._database.execute(query, (response,))}
+            found = ((identity, intern(target), rest) for identity, target, *rest in self._database.execute(query, (response,)))
+            return {target: Row(identity, response, target, *map(shared, rest, rest)) for identity, target, rest in found}
 
     def anything_open(self, response: str | None = None) -> bool:
         """Whether a row, or one of this kind, has not ended."""

@@ -32,6 +32,11 @@ class Step(NamedTuple):
     def changed(self) -> bool:
         return self.action != "none"
 
+    @property
+    def stood(self) -> bool:
+        """Whether something was in force before."""
+        return self.action in ("extend", "remove")
+
 
 @lru_cache(maxsize=64)  # 100,000 targets of one call share a handful of steps
 def _step(action: str, until: float | None = None) -> Step:

@@ -69,38 +69,44 @@ class Request(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Identity and term of one response; moments in epoch seconds, until None = permanent, id None = not recorded yet."""
+    """Identity and term of one response; moments in epoch seconds, end None = permanent, id None = not recorded yet."""
 
     id: str | None
     since: float
-    until: float | None
+    end: float | None
 
 
 @dataclass
 class Result:
     """What became of one target. `in_force` is what was read back from the host, None when nothing was (check mode, bad input).
 
-    For the diff: the `term` asked for in words, and whether the response `stood` before. For the run: what asked for it, and the `step` planned.
+    For the diff: the `term` asked for in words. For the run: what asked for it, and the `step` planned.
     """
 
-    __slots__ = (
-        "request", "response", "target", "state", "outcome", "changed", "backend", "standing", "message", "in_force", "persisted", "term", "stood", "step",
-    )  # fmt: skip
+    __slots__ = ("request", "target", "outcome", "backend", "standing", "message", "in_force", "persisted", "term", "step")
 
     request: Request
-    response: str
     target: str
-    state: str
     outcome: str
-    changed: bool
     backend: str | None
     standing: Standing | Row | None
     message: str
     in_force: dict[str, Any] | None
     persisted: bool
     term: str
-    stood: bool
     step: Step
+
+    @property
+    def response(self) -> str:
+        return self.request.response
+
+    @property
+    def state(self) -> str:
+        return self.request.state
+
+    @property
+    def changed(self) -> bool:
+        return self.outcome == DONE and self.step.changed
 
     def as_dict(self) -> dict[str, Any]:
         standing = self.standing
@@ -113,7 +119,7 @@ class Result:
             "changed": self.changed,
             "backend": self.backend,
             "since": moment_text(standing.since) if standing else None,
-            "until": moment_text(standing.until) if standing else None,
+            "until": moment_text(standing.end) if standing else None,
             "message": self.message,
             "in_force": self.in_force,
             "persisted": self.persisted,
@@ -122,7 +128,7 @@ class Result:
 
 def result(request: Request, target: str, outcome: str, message: str = "") -> Result:
     """A result for which nothing was done."""
-    return Result(request, request.response, target, request.state, outcome, False, None, None, message, None, True, "", False, NOTHING)
+    return Result(request, target, outcome, None, None, message, None, True, "", NOTHING)
 
 
 @dataclass

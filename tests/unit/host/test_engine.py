@@ -98,8 +98,8 @@ def test_who_comes_back_stays_longer_and_is_counted_once_an_attack(world: World)
     def seconds() -> float:
         [each] = world.engine().respond(call).results
         assert each.standing is not None
-        assert each.standing.until is not None
-        return each.standing.until - each.standing.since
+        assert each.standing.end is not None
+        return each.standing.end - each.standing.since
 
     assert [seconds() for _line_of_one_attack in range(3)] == [600] * 3
     for expected in (3600, 86400, 86400):
@@ -118,8 +118,8 @@ def test_offences_that_were_seen_elsewhere_count_when_they_are_more(world: World
         world.now += 2 * 86400
         request = present("a", timeout="10m", repeated_offenders=["1h", "2h"], offences=offences, alert_id="x")
         [each] = world.engine().respond([request]).results
-        assert each.standing and each.standing.until
-        return each.standing.until - each.standing.since
+        assert each.standing and each.standing.end
+        return each.standing.end - each.standing.since
 
     assert [seconds(offences) for offences in (0, 2, 1, 0)] == [600, 7200, 7200, 7200]
 

@@ -140,7 +140,7 @@ class EngineMachine(RuleBasedStateMachine):
                 assert result.outcome in (DONE, UNCHANGED), result
                 assert result.changed == (result.outcome == DONE)
                 assert (key in self.promised) == (result.state == "present")
-                assert key not in self.promised or same(result.standing.until, self.promised[key]), (result, self.promised)  # type: ignore[union-attr]
+                assert key not in self.promised or same(result.standing.end, self.promised[key]), (result, self.promised)  # type: ignore[union-attr]
                 assert key in self.promised or result.target not in self.world.systems[key[0]].members, "a release left something"
         touched = {(result.response, result.target) for result in report.results if result.outcome in (DONE, UNCHANGED) and result.target in TARGETS}
         assert all(self.held_by_host(key) for key in touched if key in self.promised), "done, but not in force"

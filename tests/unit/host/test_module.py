@@ -15,7 +15,7 @@ import pytest
 from ansible.module_utils import basic
 
 from ansible_collections.riposte.active_response.plugins.module_utils.host.errors import ToolError
-from ansible_collections.riposte.active_response.plugins.module_utils.host.plan import NOTHING
+from ansible_collections.riposte.active_response.plugins.module_utils.host.plan import NOTHING, Step
 from ansible_collections.riposte.active_response.plugins.module_utils.host.response import (
     DONE,
     FAILED,
@@ -135,22 +135,9 @@ def test_text_of_an_option_is_data(make: Make) -> None:
 
 def result(outcome: str, target: str = "203.0.113.9", changed: bool | None = None, state: str = "present", message: str = "") -> Result:
     changed = outcome == DONE if changed is None else changed
-    return Result(
-        Request("firewall_drop", [target], state),
-        "firewall_drop",
-        target,
-        state,
-        outcome,
-        changed,
-        "nftables",
-        Standing("0a1b", 1000.0, 1600.0),
-        message,
-        {"blocked": True},
-        True,
-        "for 600 s",
-        state == "absent",
-        NOTHING,
-    )
+    step = Step("remove" if state == "absent" else "add") if changed else NOTHING
+    request = Request("firewall_drop", [target], state)
+    return Result(request, target, outcome, "nftables", Standing("0a1b", 1000.0, 1600.0), message, {"blocked": True}, True, "for 600 s", step)
 
 
 def left(

@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from ..errors import ToolError
@@ -187,4 +188,4 @@ def _elements(text: str, body: tuple[int, int], version: int, prefix: int, now: 
         left = found[2] or ""
         if left not in ends:
             ends[left] = Seen(in_force, now + sum(int(number) * _SECONDS[unit] for number, unit in _UNIT.findall(left)))
-        yield address + suffix, ends[left]
+        yield intern(address + suffix), ends[left]

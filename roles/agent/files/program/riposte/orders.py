@@ -194,4 +194,4 @@ def _echo(call: Call, order: Order) -> dict[str, object]:
 
 def _say(call: Call, item: Result, outcome: str, message: str) -> None:
     standing = item.standing
-    call.say(outcome, message, *((standing.id, until_text(standing.until)) if standing else ()))
+    call.say(outcome, message, *((standing.id, until_text(standing.end)) if standing else ()))

@@ -56,7 +56,7 @@ def tell_ended(engine: Engine, log: Log, ended: Sequence[Result]) -> None:
 def _tell(log: Log, each: Result, outcome: str, alert_ids: Mapping[str | None, str]) -> None:
     standing = each.standing
     identity = standing.id if standing else None
-    log.result(outcome, each.response, each.target, each.message, identity, alert_ids.get(identity, ""), standing and until_text(standing.until))
+    log.result(outcome, each.response, each.target, each.message, identity, alert_ids.get(identity, ""), standing and until_text(standing.end))
 
 
 def _outcome(each: Result) -> str:

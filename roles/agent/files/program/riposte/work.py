@@ -46,5 +46,5 @@ def line(each: Result) -> str:
         return f"{each.outcome}: {what}: {each.message or 'as it was'}"
     if each.state == "absent":
         return f"{each.outcome}: {what}: taken away"
-    until = each.standing and each.standing.until
+    until = each.standing and each.standing.end
     return f"{each.outcome}: {what}: in force {f'until {moment_text(until)}' if until else 'for good'}; {each.message}"
