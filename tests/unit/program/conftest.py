@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,3 +27,16 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def host(tmp_path: Path, program: Path) -> LittleHost:
     """A host in a directory, with that program."""
     return LittleHost(tmp_path, program)
+
+
+@pytest.fixture(scope="module")
+def riposte(program: Path) -> Iterator[SimpleNamespace]:
+    """The modules of the built program, in this process."""
+    known = set(sys.modules)
+    sys.path.insert(0, str(program))
+    names = {each: f"riposte.{each}" for each in ("message", "lifetimes", "log", "background", "runner")} | {"errors": "engine.host.errors"}
+    yield SimpleNamespace(**{short: importlib.import_module(name) for short, name in names.items()})
+    sys.path.remove(str(program))
+    for name in set(sys.modules) - known:
+        if name.split(".")[0] in ("riposte", "engine"):
+            del sys.modules[name]

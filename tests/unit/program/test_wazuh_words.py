@@ -3,13 +3,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import select
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,20 +16,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.program.wazuh_host import ALERT, message, message5
-
-
-@pytest.fixture(scope="module")
-def riposte(program: Path) -> Iterator[SimpleNamespace]:
-    """The modules of the built program, in this process."""
-    known = set(sys.modules)
-    sys.path.insert(0, str(program))
-    names = {each: f"riposte.{each}" for each in ("message", "lifetimes", "log", "background")} | {"errors": "engine.host.errors"}
-    yield SimpleNamespace(**{short: importlib.import_module(name) for short, name in names.items()})
-    sys.path.remove(str(program))
-    for name in set(sys.modules) - known:
-        if name.split(".")[0] in ("riposte", "engine"):
-            del sys.modules[name]
-
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40),
