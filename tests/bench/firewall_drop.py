@@ -3,8 +3,9 @@
 
 Every figure is the wall time of one `ansible-playbook` process over a warm SSH connection, or of one ssh command where the table says so. All that is
 compared is done in turn, round after round, so that a machine that gets slower is so for all; a ratio is the median of those of the rounds.
-Two floors: the bare tool, and a module that only takes the same targets and gives as many results back (what ansible-core itself costs).
-Memory is the peak of the module's process on the host, read from the kernel by a wrapper round its interpreter.
+Three floors: the bare tool; a module that only takes the same targets and gives as many results back (what ansible-core itself costs); and one that only
+loads the engine, which ansible-core collects, sends and has compiled at each call. Memory is the peak of the module's process on the host in MiB, read
+from the kernel by a wrapper round its interpreter.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ MODULE = "riposte.active_response.firewall_drop"
 PRESENT = MODULE + ": {targets: '{{ t }}', timeout: 1h, returned: '{{ r }}'}"
 ABSENT = MODULE + ": {targets: '{{ t }}', state: absent, returned: '{{ r }}'}"
 PING = "ansible.builtin.ping"
+LOADED = "a module that loads the engine and does nothing"
 LOOP = "{ansible.builtin.iptables: {chain: INPUT, source: '{{ item }}', jump: DROP}, loop: '{{ t }}'}"
 AS_MANY = """#!/usr/bin/python3
 from ansible.module_utils.basic import AnsibleModule
@@ -36,6 +38,12 @@ module = AnsibleModule({"targets": {"type": "list", "elements": "str"}, "returne
 told = [dict(SAMPLE, target=each) for each in module.params["targets"]] if module.params["returned"] == "all" else []
 print(module.jsonify({"changed": False, "responses": told}))
 raise SystemExit
+"""
+SHIPPED = """#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.riposte.active_response.plugins.module_utils import module
+from ansible_collections.riposte.active_response.plugins.module_utils.host.firewall import drop, nftables
+AnsibleModule({}).exit_json()
 """
 WRAPPER = """#!/usr/bin/python3
 import os, resource, subprocess, sys
@@ -110,7 +118,8 @@ def main() -> None:
         host = lab.add_host("web1")
         lab.ansible("ansible-playbook", "riposte.active_response.deploy", check=True)
         host.inside(["systemctl", "stop", "riposte-tick.timer"])  # a tick among 100,000 holds the lock for seconds
-        (lab.directory / "as_many.py").write_text(AS_MANY, encoding="utf-8")
+        for name, text in (("as_many", AS_MANY), ("shipped", SHIPPED)):
+            (lab.directory / f"{name}.py").write_text(text, encoding="utf-8")
         bench = Bench(lab, host)
         compare(bench, host, most)
         bench.table()
@@ -151,6 +160,7 @@ def _floors(bench: Bench, host: Host, count: int) -> list[Step]:
     elements = ", ".join(f"{address} timeout 1h" for address in addresses(count))
     script = f"table inet floor {{ set s {{ type ipv4_addr; flags timeout; }}; }}\nadd element inet floor s {{ {elements} }}\ndelete table inet floor\n"
     return [
+        Step(LOADED, bench.play("shipped:")),
         Step(f"{count} targets, a module that does nothing and returns as many results", bench.play("as_many: {targets: '{{ t }}'}", t=addresses(count))),
         Step(f"{count} targets, the same without results", bench.play("as_many: {targets: '{{ t }}', returned: changed}", t=addresses(count))),
         Step(f"{count} addresses, plain `nft -f` over ssh", lambda: host.ssh(["nft", "-f", "-"], input=script)),
@@ -160,7 +170,7 @@ def _floors(bench: Bench, host: Host, count: int) -> list[Step]:
 def goals(bench: Bench, many: int) -> None:
     """What we aim for, beside what was seen."""
     one = f"{_name(1)}, new"
-    print(f"\n{one} / ping: {bench.ratio(one):.2f} (goal 1.15)")
+    print(f"\n{one} / ping: {bench.ratio(one):.2f} (goal 1.15); {LOADED} / ping: {bench.ratio(LOADED):.2f}")
     for name in (_name(many), _name(many, brief=True)):
         for what, base, goal in (("new", one, 0.3), ("again", PING, 0.25), ("released", one, 0.3)):
             print(f"{name}, {what}: {base} + {bench.beyond(f'{name}, {what}', base):.2f} s (goal + {goal} s)")
@@ -174,7 +184,7 @@ def memory(bench: Bench, host: Host, count: int) -> None:
         for what, task in (("new", PRESENT), ("again", PRESENT), ("released", ABSENT)):
             bench.play(task, **values, **measured)()
             peak = int(host.read("/tmp/peak")) // 1024
-            print(f"peak memory on the host, {_name(count, brief)}, {what}: {peak} MB (goal 100)")
+            print(f"peak memory on the host, {_name(count, brief)}, {what}: {peak} MiB (goal 100)")
 
 
 def ticks(bench: Bench, host: Host, most: int) -> None:
