@@ -109,6 +109,11 @@ def test_much_output_is_taken_whole(make: Make) -> None:
     assert len(ModuleRunner(make())(["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x"]).out) == 3_000_000
 
 
+def test_characters_cut_between_two_pieces_are_whole_and_what_is_none_is_replaced(make: Make) -> None:
+    done = ModuleRunner(make())(["sh", "-c", "yes aé | head -n 100000; printf '\\303'"])
+    assert done.out == 100_000 * "aé\n" + "\ufffd"
+
+
 def test_a_run_without_root_is_told_so(make: Make, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(SystemExit):
