@@ -19,7 +19,7 @@ def run_program(argv: Sequence[str], stdin: str | None = None, seconds: int = 60
         done = subprocess.run(
             list(argv),
             input=stdin or "",
-            capture_output=True,
+            capture_output=True,  # pipes: a program that SELinux confines may not be let write into a file of ours
             encoding="utf-8",
             errors="replace",
             env=ENVIRONMENT,
