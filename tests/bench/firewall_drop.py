@@ -39,7 +39,7 @@ told = [dict(SAMPLE, target=each) for each in module.params["targets"]] if modul
 print(module.jsonify({"changed": False, "responses": told}))
 raise SystemExit
 """
-SHIPPED = """#!/usr/bin/python
+LOADER = """#!/usr/bin/python3
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.riposte.active_response.plugins.module_utils import module
 from ansible_collections.riposte.active_response.plugins.module_utils.host.firewall import drop, nftables
@@ -118,7 +118,7 @@ def main() -> None:
         host = lab.add_host("web1")
         lab.ansible("ansible-playbook", "riposte.active_response.deploy", check=True)
         host.inside(["systemctl", "stop", "riposte-tick.timer"])  # a tick among 100,000 holds the lock for seconds
-        for name, text in (("as_many", AS_MANY), ("shipped", SHIPPED)):
+        for name, text in (("as_many", AS_MANY), ("loader", LOADER)):
             (lab.directory / f"{name}.py").write_text(text, encoding="utf-8")
         bench = Bench(lab, host)
         compare(bench, host, most)
@@ -160,7 +160,7 @@ def _floors(bench: Bench, host: Host, count: int) -> list[Step]:
     elements = ", ".join(f"{address} timeout 1h" for address in addresses(count))
     script = f"table inet floor {{ set s {{ type ipv4_addr; flags timeout; }}; }}\nadd element inet floor s {{ {elements} }}\ndelete table inet floor\n"
     return [
-        Step(LOADED, bench.play("shipped:")),
+        Step(LOADED, bench.play("loader:")),
         Step(f"{count} targets, a module that does nothing and returns as many results", bench.play("as_many: {targets: '{{ t }}'}", t=addresses(count))),
         Step(f"{count} targets, the same without results", bench.play("as_many: {targets: '{{ t }}', returned: changed}", t=addresses(count))),
         Step(f"{count} addresses, plain `nft -f` over ssh", lambda: host.ssh(["nft", "-f", "-"], input=script)),

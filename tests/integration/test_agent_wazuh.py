@@ -47,8 +47,8 @@ libc = ctypes.CDLL(None)
 queue = libc.inotify_init1(0)
 assert libc.inotify_add_watch(queue, b"{BIN}", MOVED_FROM | MOVED_TO | DELETE) == 1
 print("watching", flush=True)
-while select.select([queue], [], [], 0.2)[0] or not os.path.exists("/tmp/enough"):
-    events = os.read(queue, 65536) if select.select([queue], [], [], 0)[0] else b""
+while (ready := select.select([queue], [], [], 0.2)[0]) or not os.path.exists("/tmp/enough"):
+    events = os.read(queue, 65536) if ready else b""
     while events:
         _watch, mask, _cookie, size = struct.unpack_from("iIII", events)
         name, events = events[16 : 16 + size].rstrip(b"\\0").decode(), events[16 + size :]

@@ -34,10 +34,8 @@ class Apply:
         if self.state.settled and not (self.state.seen or put):
             self._tidy()  # first: what is recorded as ended would not be looked at again
         blocked = self._record(intents)
-        for target in blocked:
-            put.pop(target, None)
+        names = [target for target in put if target not in blocked]
         take = [target for target in take if target not in blocked]
-        names = list(put)
         del put  # 100,000 ends are not kept beside what is read back
         error = self._apply(names, take)
         self._answer(intents, blocked, error)

@@ -159,8 +159,8 @@ class Ledger:
         query = "SELECT id, target, backend, phase, since, until, '', alert_id, origin, override FROM response WHERE phase != 'ended' AND response = ?"
         shared: Callable[[Any, Any], Any] = dict[Any, Any]().setdefault  # what rows have in common is one object
         with _translated():
-            found = ((identity, intern(target), rest) for identity, target, *rest in self._database.execute(query, (response,)))
-            return {target: Row(identity, response, target, *map(shared, rest, rest)) for identity, target, rest in found}
+            found = self._database.execute(query, (response,))
+            return {(target := intern(text)): Row(identity, response, target, *map(shared, rest, rest)) for identity, text, *rest in found}
 
     def anything_open(self, response: str | None = None) -> bool:
         """Whether a row, or one of this kind, has not ended."""

@@ -55,8 +55,9 @@ class Run:
         if not self.context.ledger.anything_open(self.requests[0][0].response) or not self._begin():
             return
         request, answer = self.requests[0]
+        asked = {state: request._replace(state=state) for state in ("present", "absent")}
         for target in {**self.state.rows, **self.state.seen}:
-            self._plan_keep(request, answer, target)
+            self._plan_keep(asked, answer, target)
         Apply(self.state).carry_out()
 
     def look(self) -> list[Look]:
@@ -218,7 +219,7 @@ class Run:
         row = self.state.new_row(request, item.target, self.context.now, ENDED)
         self.state.notes.append(row._replace(before=None, ended=self.context.now, ended_by=outcome, message=message))
 
-    def _plan_keep(self, request: Request, answer: list[Result], target: str) -> None:
+    def _plan_keep(self, asked: dict[str, Request], answer: list[Result], target: str) -> None:
         """One target of the tick. What stands without a record is recorded; what may not stand any more is not put back."""
         context, state, row = self.context, self.state, self.state.rows.get(target)
         if row is None:
@@ -228,7 +229,7 @@ class Run:
         step = plan_keep(known, context.now, state.backend.capabilities.longest)
         if not step.changed:
             return
-        item = result(request._replace(state="absent" if step.action == "remove" else "present"), target, UNCHANGED)
+        item = result(asked["absent" if step.action == "remove" else "present"], target, UNCHANGED)
         item.backend, item.term = state.backend.name, "the rest of its time"
         answer.append(item)
         obstacle = self._obstacle(target, row) if step.action == "restore" else None

@@ -13,6 +13,7 @@ import math
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from ..address import parse_network
@@ -57,7 +58,8 @@ class Ipset:
         live = _whole(self._rules(version), name)
         for found in _MEMBER.finditer(listed):
             seconds = int(found[2])
-            yield parse_network(found[1]).text if version == 6 else found[1], Seen(live, now + seconds if seconds else None)
+            target = parse_network(found[1]).text if version == 6 else found[1]
+            yield intern(target), Seen(live, now + seconds if seconds else None)
 
     def _rules(self, version: int, flavour: str = "") -> list[str]:
         tool = _FAMILIES[version][0] + flavour
